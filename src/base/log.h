@@ -1,0 +1,33 @@
+// Structured logs: one JSON object a line on standard error (or a file), through spdlog. Thread-safe.
+//
+//   Log(LogLevel::kInfo, "volume opened", {{"node", id}, {"revision", 7}});
+//   → {"ts":"2026-01-02T03:04:05.000006Z","level":"info","component":"agent","msg":"volume opened","node":"…","revision":7}
+//
+// Never pass secrets, SQL, or text that quotes rows. Values are escaped; a value longer than 2,048 bytes is cut and marked.
+#pragma once
+
+#include <absl/status/status.h>
+
+#include <boost/json.hpp>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace latchkey {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+struct LogOptions {
+  std::string component;  // "server", "agent", "volume", …
+  LogLevel least = LogLevel::kInfo;
+  std::string file;  // empty: standard error
+};
+
+// Sets the process's log up; without it Log writes to standard error. Errors: the file cannot be opened.
+absl::Status SetUpLog(const LogOptions& options);
+
+using LogField = std::pair<std::string_view, boost::json::value>;
+void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
+
+}  // namespace latchkey

@@ -1,0 +1,84 @@
+// One interface to every KMS. A provider lives in a folder of its own (aws/, local/): a client that talks the wire, and an adapter that fits it
+// to this interface. The key hierarchy is not known here: what is wrapped are anonymous secret bytes.
+#pragma once
+
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/secret_bytes.h"
+#include "protocol/failure_class.h"
+#include "protocol/root_key.h"
+
+namespace latchkey {
+
+// Attaches a failure class to a status, as a payload; code and message stay. Reading one that has none gives nullopt.
+absl::Status WithFailureClass(absl::Status status, FailureClass c);
+std::optional<FailureClass> FailureClassOf(const absl::Status& status);
+// A status of that class: the code is PermissionDenied for refusals, Unavailable for outages, DataLoss for kCorrupt, InvalidArgument for kUnsuitable.
+absl::Status KmsError(FailureClass c, std::string_view message);
+
+// Pairs that the KMS binds to the ciphertext (encryption context, AAD). Not secret: it appears in the KMS's own logs.
+using KmsContext = std::map<std::string, std::string>;
+
+struct KmsCall {
+  // Use a new connection and owner-side credentials fetched anew: a refusal is confirmed so. Our own identity's credentials may be cached.
+  bool fresh = false;
+};
+
+struct KeyDescription {
+  std::string resolved_uri;                   // as the KMS names it
+  std::string state;                          // the provider's word: "Enabled", "Disabled", "PendingDeletion", …
+  bool usable = false;                        // enabled, symmetric, for encryption and decryption
+  std::string key_version;                    // current one, where the KMS tells
+  std::optional<absl::Time> deletion_date;
+  std::optional<absl::Time> expires_at;
+  std::optional<bool> rotation_enabled;
+};
+
+struct KmsWrapped {
+  std::vector<uint8_t> ciphertext;
+  std::string key_version;                    // empty where the KMS does not tell
+};
+
+// Thread-safe. Every error of the three calls carries a FailureClass. A call lasts at most 10 s.
+class Kms {
+ public:
+  virtual ~Kms() = default;
+  // "AWS_KMS", …
+  virtual std::string_view type() const = 0;
+  // OK when uri and principal are well formed for this type; otherwise kUnsuitable, naming "uri" or "auth_principal". No network.
+  virtual absl::Status Check(const RootKey& key) const = 0;
+  virtual absl::StatusOr<KeyDescription> Describe(const RootKey& key, const KmsCall& call) = 0;
+  // `plaintext`: 1 to 190 bytes (what RSA-OAEP with 2,048 bits carries, the least of all types).
+  virtual absl::StatusOr<KmsWrapped> Wrap(const RootKey& key, const SecretBytes& plaintext, const KmsContext& context, const KmsCall& call) = 0;
+  // kCorrupt when ciphertext, context and key do not belong together.
+  virtual absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const std::vector<uint8_t>& ciphertext, const KmsContext& context,
+                                             const KmsCall& call) = 0;
+};
+
+// The providers that this process was configured with. Thread-safe after construction.
+class KmsSet {
+ public:
+  void Add(std::unique_ptr<Kms> kms);
+  // kUnsuitable "type: …" when there is no provider of that type.
+  absl::StatusOr<Kms*> For(const RootKey& key) const;
+
+ private:
+  std::map<std::string, std::unique_ptr<Kms>, std::less<>> by_type_;
+};
+
+struct KeyTestStep {
+  std::string name;         // "form", "describe", "wrap", "unwrap", "context"
+  absl::Duration took;
+};
+// Form, describe, wrap a random probe under a context, unwrap it, compare, and see that another context is refused. Stops at the first failure,
+// whose status carries the class. `steps` (may be null) gets what succeeded.
+absl::Status TestKey(const KmsSet& kms, const RootKey& key, const KmsContext& context, std::vector<KeyTestStep>* steps);
+
+}  // namespace latchkey
