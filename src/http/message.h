@@ -32,7 +32,7 @@ struct HttpRequest {
 };
 
 struct HttpResponse {
-  int status = 200;
+  int status = 200;  // 0: the server closes the connection without an answer (the emulator's dropped connections)
   HttpHeaders headers;
   std::string body;
 

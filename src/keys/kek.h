@@ -1,0 +1,54 @@
+// KEK: one per cluster region and generation, 256 bit. At rest it exists only wrapped by a root key (WrappedKek); in memory it lives for the
+// length of one use. Minting, opening and checking KEKs happens here; which KEK should be used is the server's decision and the agent's check.
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/secret_bytes.h"
+#include "kms/kms.h"
+#include "protocol/root_key.h"
+
+namespace latchkey {
+
+inline constexpr size_t kKekSize = 32;
+
+// Plaintext KEK. Move-only; wipes itself. Confined to keys/, volume/, agent/ and backup/.
+class Kek {
+ public:
+  // Takes 32 bytes; the id is derived: hex of 16 bytes of HKDF-SHA256(KEK, salt "", info "latchkey kek id\n" ‖ context.Canonical()).
+  static absl::StatusOr<Kek> FromBytes(SecretBytes bytes, KekContext context);
+  const std::string& id() const { return id_; }
+  const KekContext& context() const { return context_; }
+  const SecretBytes& bytes() const { return bytes_; }
+
+ private:
+  Kek(SecretBytes bytes, KekContext context, std::string id) : bytes_(std::move(bytes)), context_(std::move(context)), id_(std::move(id)) {}
+  SecretBytes bytes_;
+  KekContext context_;
+  std::string id_;
+};
+
+// The four pairs bound into every KMS call for a KEK.
+KmsContext ToKmsContext(const KekContext& context);
+
+// Makes a KEK, wraps it with `root`, unwraps the wrapped form once and compares. From generation 2 `previous` (generation − 1, same cluster and
+// region) is required and sealed into the record, with the link MAC. Errors: the KMS's, with class; kCorrupt when the comparison fails.
+absl::StatusOr<WrappedKek> MintKek(const KmsSet& kms, const RootKey& root, const KekContext& context, const Kek* previous, Random& random,
+                                   Clock& clock);
+
+// Unwraps through the KMS and checks length, id and context: anything unexpected is kCorrupt. `expected_root` is what desired state or the person
+// named: a record that names another root key is refused with FailedPrecondition before any KMS call.
+absl::StatusOr<Kek> UnwrapKek(const KmsSet& kms, const WrappedKek& wrapped, const RootKey& expected_root, const KmsCall& call);
+
+// Opens the sealed KEK g−1 inside the record of KEK g. NotFound when the record carries none; DataLoss when it does not open.
+absl::StatusOr<Kek> OpenPrevious(const Kek& newer, const WrappedKek& newer_record);
+
+// True evidence that whoever minted `newer` held `previous`. DataLoss when the MAC does not verify or is absent.
+absl::Status VerifyLink(const Kek& previous, const WrappedKek& newer);
+
+}  // namespace latchkey
