@@ -85,6 +85,8 @@ struct ObservedDek {
   bool current = false;
   int64_t bytes = -1;      // of file content under it (lower sizes); −1 when not counted yet
   bool operator==(const ObservedDek&) const = default;
+  boost::json::object ToJson() const;
+  static absl::StatusOr<ObservedDek> FromJson(const boost::json::object& object, const std::string& path);
 };
 
 struct ObservedNode {
