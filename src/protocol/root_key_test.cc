@@ -67,7 +67,7 @@ TEST(WrappedKekTest, LeavesUnknownFieldsOfANewerPeerAlone) {
 }
 
 TEST(WrappedKekTest, RefusesWhatIsNotOfItsForm) {
-  const std::vector<std::pair<std::string, json::value>> faults = {
+  const json::array faults = {
       {"format", 2},
       {"format", "1"},
       {"id", "A"},
@@ -76,16 +76,18 @@ TEST(WrappedKekTest, RefusesWhatIsNotOfItsForm) {
       {"region", "us-east-1\nlatchkey:region=eu"},
       {"generation", 0},
       {"generation", 1.5},
-      {"created_at", json::value(nullptr)},
+      {"created_at", nullptr},
       {"ciphertext", "not base64"},
       {"ciphertext", ""},
       {"ciphertext", std::string(8196, 'A')},
       {"link", "00"},
       {"root", "arn"},
-      {"root", json::value(nullptr)},
+      {"root", nullptr},
       {"previous", "x"},
   };
-  for (const auto& [name, value] : faults) {
+  for (const json::value& fault : faults) {
+    const std::string name = fault.at(0).as_string().c_str();
+    const json::value& value = fault.at(1);
     json::object object = SomeKek().ToJson();
     object[name] = value;
     EXPECT_THAT(Reread(object), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("kek." + name))) << name << " " << value;
