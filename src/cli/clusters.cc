@@ -1,0 +1,206 @@
+#include <cstdio>
+
+#include "base/status.h"
+#include "cli/api_client.h"
+#include "cli/commands.h"
+#include "cli/table.h"
+
+namespace latchkey {
+namespace {
+
+struct Args {
+  ApiOptions api;
+  std::string cluster, name, provider = "AWS", region, page;
+  std::vector<std::string> regions;
+  int64_t timeout_seconds = 300;
+  bool wait = false, yes = false;
+};
+
+void PrintJson(const json::object& object) { std::printf("%s\n", json::serialize(object).c_str()); }
+
+std::string RegionsOf(const json::object& cluster) {
+  std::string out;
+  for (const json::value& v : ArrayOf(cluster, "regions")) {
+    if (!v.is_object()) continue;
+    if (!out.empty()) out += ", ";
+    out += TextOf(v.get_object(), "name") + " (" + TextOf(v.get_object(), "node_count") + ")";
+  }
+  return out;
+}
+
+void PrintCluster(const json::object& cluster) {
+  std::fputs(RenderFacts({{"id", TextOf(cluster, "id")},
+                          {"name", TextOf(cluster, "name")},
+                          {"state", TextOf(cluster, "state")},
+                          {"operation", TextOf(cluster, "operation_status") == "UNSPECIFIED" ? "" : TextOf(cluster, "operation_status")},
+                          {"regions", RegionsOf(cluster)},
+                          {"created", TextOf(cluster, "created_at")},
+                          {"deleted", TextOf(cluster, "deleted_at")}})
+                 .c_str(),
+             stdout);
+}
+
+absl::Status Show(const Args& args, const json::object& cluster) {
+  if (args.api.json()) {
+    PrintJson(cluster);
+  } else {
+    PrintCluster(cluster);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status List(const Args& args) {
+  ASSIGN_OR_RETURN(const ApiClient client, ApiClient::Create(args.api));
+  json::array all;
+  std::string page;
+  do {
+    ASSIGN_OR_RETURN(const json::object list,
+                     client.Get("/api/v1/clusters?pagination.limit=500" + (page.empty() ? "" : "&pagination.page=" + PercentEncode(page))));
+    for (const json::value& v : ArrayOf(list, "clusters")) all.push_back(v);
+    const json::object* pagination = ObjectOf(list, "pagination");
+    page = pagination == nullptr ? "" : TextOf(*pagination, "next_page");
+  } while (!page.empty());
+  if (args.api.json()) {
+    PrintJson({{"clusters", std::move(all)}});
+    return absl::OkStatus();
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const json::value& v : all) {
+    const json::object& c = v.get_object();
+    rows.push_back({TextOf(c, "name"), TextOf(c, "state"), RegionsOf(c), TextOf(c, "created_at"), TextOf(c, "id")});
+  }
+  std::fputs(RenderTable({"NAME", "STATE", "REGIONS", "CREATED", "ID"}, rows).c_str(), stdout);
+  return absl::OkStatus();
+}
+
+absl::Status Get(const Args& args) {
+  ASSIGN_OR_RETURN(const ApiClient client, ApiClient::Create(args.api));
+  ASSIGN_OR_RETURN(const json::object cluster, client.FindCluster(args.cluster));
+  return Show(args, cluster);
+}
+
+// Which of a cluster's nodes is not yet running, and why: the progress line of --wait.
+std::string WhatIsMissing(const ApiClient& client, const std::string& id) {
+  const auto nodes = client.Get("/api/v1/latchkey/clusters/" + id + "/nodes");
+  if (!nodes.ok()) return "";
+  for (const json::value& v : ArrayOf(*nodes, "nodes")) {
+    const json::object& n = v.get_object();
+    if (TextOf(n, "status") == "LIVE") continue;
+    std::string out = ": " + TextOf(n, "name") + " volume " + TextOf(n, "volume_state") + ", engine " + TextOf(n, "engine_state");
+    if (const std::string problem = TextOf(n, "problem"); !problem.empty()) out += ": " + problem;
+    return out;
+  }
+  return "";
+}
+
+absl::Status Create(const Args& args) {
+  ASSIGN_OR_RETURN(const ApiClient client, ApiClient::Create(args.api));
+  json::object region_nodes;
+  for (const std::string& region : args.regions) {
+    if (region_nodes.contains(region)) return InvalidArgument("--region: ", region, " is named twice");
+    region_nodes[region] = 1;
+  }
+  const json::object body = {
+      {"name", args.name},
+      {"provider", args.provider},
+      {"spec", {{"plan", "ADVANCED"}, {"dedicated", {{"region_nodes", region_nodes}, {"network_visibility", "PRIVATE"}}}}}};
+  ASSIGN_OR_RETURN(json::object cluster, client.Send("POST", "/api/v1/clusters", body));
+  if (args.wait) {
+    const std::string id = TextOf(cluster, "id");
+    RETURN_IF_ERROR(WaitUntil(absl::Seconds(args.timeout_seconds), [&](std::string& progress) -> absl::StatusOr<bool> {
+      ASSIGN_OR_RETURN(cluster, client.Get("/api/v1/clusters/" + id));
+      const std::string state = TextOf(cluster, "state");
+      progress = state + WhatIsMissing(client, id);
+      if (state == "CREATION_FAILED" || state == "DELETED") return FailedPrecondition("the cluster is ", progress);
+      return state == "CREATED";
+    }));
+  }
+  return Show(args, cluster);
+}
+
+absl::Status Delete(const Args& args) {
+  if (!args.yes) return InvalidArgument("deleting is final: the data of '", args.cluster, "' is gone for good. Say --yes");
+  ASSIGN_OR_RETURN(const ApiClient client, ApiClient::Create(args.api));
+  ASSIGN_OR_RETURN(const json::object found, client.FindCluster(args.cluster));
+  ASSIGN_OR_RETURN(const json::object cluster, client.Send("DELETE", "/api/v1/clusters/" + TextOf(found, "id"), nullptr));
+  return Show(args, cluster);
+}
+
+absl::Status Nodes(const Args& args) {
+  ASSIGN_OR_RETURN(const ApiClient client, ApiClient::Create(args.api));
+  ASSIGN_OR_RETURN(const json::object cluster, client.FindCluster(args.cluster));
+  ASSIGN_OR_RETURN(const json::object nodes, client.Get("/api/v1/latchkey/clusters/" + TextOf(cluster, "id") + "/nodes"));
+  if (args.api.json()) {
+    PrintJson(nodes);
+    return absl::OkStatus();
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const json::value& v : ArrayOf(nodes, "nodes")) {
+    const json::object& n = v.get_object();
+    const std::string port = TextOf(n, "endpoint_port");
+    rows.push_back({TextOf(n, "name"), TextOf(n, "region"), TextOf(n, "status"), TextOf(n, "host_name"),
+                    port.empty() || port == "0" ? "" : TextOf(n, "endpoint_host") + ":" + port, TextOf(n, "volume_state"),
+                    TextOf(n, "engine_state"), TextOf(n, "lease_end"), TextOf(n, "problem")});
+  }
+  std::fputs(RenderTable({"NAME", "REGION", "STATUS", "HOST", "ENDPOINT", "VOLUME", "ENGINE", "LEASE UNTIL", "PROBLEM"}, rows).c_str(),
+             stdout);
+  return absl::OkStatus();
+}
+
+absl::Status Regions(const Args& args) {
+  ASSIGN_OR_RETURN(const ApiClient client, ApiClient::Create(args.api));
+  ASSIGN_OR_RETURN(const json::object list, client.Get("/api/v1/clusters/available-regions"));
+  if (args.api.json()) {
+    PrintJson(list);
+    return absl::OkStatus();
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const json::value& v : ArrayOf(list, "regions"))
+    rows.push_back({TextOf(v.get_object(), "name"), TextOf(v.get_object(), "provider")});
+  std::fputs(RenderTable({"REGION", "PROVIDER"}, rows).c_str(), stdout);
+  return absl::OkStatus();
+}
+
+CommandOption ClusterArgument(Args* args) {
+  return {.names = "cluster", .help = "name or id of the cluster", .target = &args->cluster, .required = true};
+}
+
+}  // namespace
+
+Command ClustersCommand() {
+  auto args = std::make_shared<Args>();
+  const std::vector<CommandOption> api = ApiOptionList(&args->api);
+  Command group{.name = "clusters", .summary = "create, list, see and delete clusters"};
+  group.children.push_back({.name = "list", .summary = "all clusters", .options = api, .run = [args] { return List(*args); }});
+  group.children.push_back(
+      {.name = "create",
+       .summary = "a new cluster, encrypted under the escrow key until CMEK is enabled",
+       .examples = {"latchkey clusters create ledger --region us-east-1 --wait"},
+       .options = Plus(
+           {{.names = "name", .help = "6 to 20 of a-z, 0-9 and dashes", .target = &args->name, .required = true},
+            {.names = "--region", .help = "region of its node; one that a joined agent serves", .target = &args->regions, .required = true},
+            {.names = "--provider",
+             .help = "cloud that it is labelled with",
+             .target = &args->provider,
+             .choices = {"AWS", "GCP", "AZURE"}},
+            {.names = "--wait", .help = "until it runs", .target = &args->wait},
+            {.names = "--timeout", .help = "seconds that --wait waits", .target = &args->timeout_seconds}},
+           api),
+       .run = [args] { return Create(*args); }});
+  group.children.push_back(
+      {.name = "get", .summary = "one cluster", .options = Plus({ClusterArgument(args.get())}, api), .run = [args] { return Get(*args); }});
+  group.children.push_back({.name = "nodes",
+                            .summary = "its nodes: endpoint, volume, engine, lease",
+                            .options = Plus({ClusterArgument(args.get())}, api),
+                            .run = [args] { return Nodes(*args); }});
+  group.children.push_back(
+      {.name = "delete",
+       .summary = "delete a cluster and its data, for good",
+       .options = Plus({ClusterArgument(args.get()), {.names = "--yes", .help = "yes, delete the data", .target = &args->yes}}, api),
+       .run = [args] { return Delete(*args); }});
+  group.children.push_back(
+      {.name = "regions", .summary = "regions that a joined agent serves", .options = api, .run = [args] { return Regions(*args); }});
+  return group;
+}
+
+}  // namespace latchkey
