@@ -1,0 +1,278 @@
+"""What the journeys share: a development stack in a folder of its own, commands shown as a person would type them, checks, SQL and load.
+
+Python's standard library only. Every wait is for an event, with a deadline.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PG_BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+
+
+class CheckFailed(Exception):
+    """A check of the journey did not hold."""
+
+
+class Screen:
+    """Numbered steps, commands, results and checks, for people."""
+
+    def __init__(self, stop_between: bool):
+        self.colour = sys.stdout.isatty()
+        self.stop_between = stop_between and sys.stdin.isatty()
+        self.checks = 0
+        self.started = time.monotonic()
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"\033[{code}m{text}\033[0m" if self.colour else text
+
+    def step(self, number: int, title: str):
+        if self.stop_between and number > 1:
+            input(self._paint("2", "    [Enter goes on] "))
+        print(f"\n{self._paint('1;36', f'{number}. {title}')}   {self._paint('2', f'({time.monotonic() - self.started:.0f} s)')}", flush=True)
+
+    def command(self, argv):
+        print(f"  {self._paint('33', '$ ' + shlex.join(argv))}", flush=True)
+
+    def result(self, text: str):
+        for line in text.rstrip("\n").split("\n"):
+            print(f"    {line}", flush=True)
+
+    def checked(self, text: str):
+        self.checks += 1
+        print(f"  {self._paint('32', 'checked:')} {text}", flush=True)
+
+
+class Stack:
+    """`latchkey dev` in a temporary folder, and everything that a journey does with it. Run it as root."""
+
+    def __init__(self, program: str, screen: Screen, keep: bool = False):
+        self.program = str(pathlib.Path(program).resolve())
+        self.screen = screen
+        self.keep = keep
+        # Short: Unix socket paths end at 108 bytes. Readable for the system user, who runs daemons and databases.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lk-demo-"))
+        self.folder.chmod(0o755)
+        self.dev = None
+        self.env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(self.folder)}
+        self.children = []
+        self.facts = {}
+
+    # -- processes -----------------------------------------------------------------------------------------------------------------------
+
+    def start_dev(self):
+        argv = [self.program, "dev", "--dir", str(self.folder / "dev"), "--clocks", "demo", "--no-restart"]
+        self.screen.command(["latchkey", *argv[1:]])
+        log = open(self.folder / "dev.log", "w", encoding="utf-8")
+        self.dev = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, env=self.env)
+        facts = self.folder / "dev" / "dev.json"
+        self.wait("the stack is up", 60, lambda: facts.exists() and self.dev.poll() is None, lambda: self.dev.poll() is not None)
+        self.facts = json.loads(facts.read_text())
+        self.env.update(LATCHKEY_SERVER=self.facts["server"], LATCHKEY_API_KEY=self.facts["api_key"])
+
+    def spawn(self, argv, **kwargs):
+        child = subprocess.Popen(argv, env=kwargs.pop("env", self.env), **kwargs)
+        self.children.append(child)
+        return child
+
+    def stop(self):
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+        if self.dev is not None and self.dev.poll() is None:
+            self.dev.send_signal(signal.SIGTERM)
+            try:
+                self.dev.wait(60)
+            except subprocess.TimeoutExpired:
+                self.dev.kill()
+                self.dev.wait()
+        # What the journey itself started again under the stack's configuration, and what is left of the mounts.
+        for mount in mounts_below(self.folder):
+            subprocess.run(["umount", "-l", mount], check=False)
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- commands ------------------------------------------------------------------------------------------------------------------------
+
+    def latchkey(self, *args, show=True, ok=True, output=True):
+        """Runs a command of the program and returns what it printed; shows it the way a person would see it."""
+        if show:
+            self.screen.command(["latchkey", *args])
+        done = subprocess.run([self.program, *args], env=self.env, capture_output=True, text=True, timeout=300, check=False)
+        if show and output:
+            self.screen.result((done.stdout + done.stderr) or "(nothing printed)")
+        if ok and done.returncode != 0:
+            raise CheckFailed(f"latchkey {shlex.join(args)} ended with {done.returncode}: {done.stderr.strip()}")
+        if not ok and done.returncode == 0:
+            raise CheckFailed(f"latchkey {shlex.join(args)} should have been refused: {done.stdout.strip()}")
+        return done.stdout if ok else done.stderr
+
+    def latchkey_json(self, *args):
+        return json.loads(self.latchkey(*args, "-o", "json", show=False))
+
+    def cmek(self, cluster):
+        return self.latchkey_json("cmek", "get", cluster)
+
+    def node(self, cluster):
+        nodes = self.latchkey_json("clusters", "nodes", cluster)["nodes"]
+        if len(nodes) != 1:
+            raise CheckFailed(f"expected one node, found {len(nodes)}")
+        return nodes[0]
+
+    # -- checks --------------------------------------------------------------------------------------------------------------------------
+
+    def check(self, condition, text):
+        if not condition:
+            raise CheckFailed(text)
+        self.screen.checked(text)
+
+    def wait(self, what, seconds, condition, hopeless=lambda: False):
+        """Waits until condition() is true; returns how long it took."""
+        start = time.monotonic()
+        while not condition():
+            if hopeless():
+                raise CheckFailed(f"{what}: cannot happen any more")
+            if time.monotonic() - start > seconds:
+                raise CheckFailed(f"{what}: not within {seconds} s")
+            time.sleep(0.1)
+        return time.monotonic() - start
+
+    # -- SQL -----------------------------------------------------------------------------------------------------------------------------
+
+    def connection(self, cluster):
+        """Environment for libpq's programs, from the credentials that stay on the host."""
+        c = json.loads(self.latchkey("agent", "credentials", cluster, "--config", self.facts["agent_config"], "-o", "json", show=False))
+        return {"PATH": self.env["PATH"], "PGHOST": c["host"], "PGPORT": str(c["port"]), "PGUSER": c["username"], "PGPASSWORD": c["password"],
+                "PGDATABASE": c["database"], "PGSSLMODE": "require", "PGCONNECT_TIMEOUT": "3"}
+
+    def sql(self, connection, statement, show=True):
+        if show:
+            self.screen.command(["psql", "-Atc", statement])
+        done = subprocess.run([str(PG_BIN / "psql"), "-XAtqc", statement], env=connection, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode != 0:
+            raise CheckFailed(f"psql: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def sql_refused(self, connection):
+        done = subprocess.run([str(PG_BIN / "psql"), "-XAtqc", "select 1"], env=connection, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode != 0
+
+    def pgbench(self, connection, *args):
+        return self.spawn([str(PG_BIN / "pgbench"), *args], env=connection, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def finish_pgbench(self, child, least=10):
+        """Waits for a pgbench to end by itself: it must have made transactions, and none may have failed."""
+        out, err = child.communicate(timeout=120)
+        made = re.search(r"number of transactions actually processed: (\d+)", out)
+        failed = re.search(r"number of failed transactions: (\d+)", out)
+        if child.returncode != 0 or made is None or failed is None or int(failed[1]) != 0:
+            raise CheckFailed(f"pgbench: exit code {child.returncode}: {err.strip()[-500:]} {out[-300:]}")
+        if int(made[1]) < least:
+            raise CheckFailed(f"pgbench made only {made[1]} transactions")
+        return int(made[1])
+
+
+class Writer:
+    """One SQL session that inserts 1, 2, 3, … and remembers what the database has acknowledged. Reconnects when the session dies."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.acknowledged = 0
+        self.interruptions = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _session(self):
+        psql = subprocess.Popen([str(PG_BIN / "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1"], env=self.connection, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1)
+        try:
+            number = self.acknowledged + 1
+            while not self._stop.is_set():
+                # The row may be there already when the answer to an earlier try was lost.
+                psql.stdin.write(f"insert into acknowledged values ({number}) on conflict do nothing;\n\\echo done {number}\n")
+                psql.stdin.flush()
+                if psql.stdout.readline().strip() != f"done {number}":
+                    return
+                self.acknowledged = number
+                number += 1
+        except (BrokenPipeError, OSError):
+            return
+        finally:
+            psql.kill()
+            psql.wait()
+
+    def _run(self):
+        while not self._stop.is_set():
+            self._session()
+            if not self._stop.is_set():
+                self.interruptions += 1
+                self._stop.wait(0.2)
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join(30)
+        return self.acknowledged
+
+
+def mounts_below(folder):
+    found = []
+    with open("/proc/self/mountinfo", encoding="utf-8") as lines:
+        for line in lines:
+            where = line.split()[4].encode().decode("unicode_escape")
+            if where.startswith(str(folder) + "/"):
+                found.append(where)
+    return found
+
+
+def find_bytes(folder, needles):
+    """Files below a folder that contain one of the needles, in content or in name."""
+    found = []
+    for root, folders, files in os.walk(folder):
+        for name in folders + files:
+            if any(n in name.encode() for n in needles):
+                found.append(f"name {os.path.join(root, name)}")
+        for name in files:
+            path = os.path.join(root, name)
+            if not os.path.isfile(path) or os.path.islink(path):
+                continue
+            with contextlib.suppress(OSError), open(path, "rb") as f:
+                rest = b""
+                while chunk := f.read(1 << 20):
+                    block = rest + chunk
+                    if any(n in block for n in needles):
+                        found.append(path)
+                        break
+                    rest = block[-256:]
+    return found
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+            return f.read().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def processes_of(marker):
+    """Pids whose command line contains the marker."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            line = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if marker in line and is_running(int(entry)):
+                found.append(int(entry))
+    return found
