@@ -38,8 +38,6 @@ void FakeClock::Advance(absl::Duration by) {
   boot_ += by;
 }
 
-std::string FormatTime(absl::Time t) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", t, absl::UTCTimeZone());
-}
+std::string FormatTime(absl::Time t) { return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", t, absl::UTCTimeZone()); }
 
 }  // namespace latchkey

@@ -35,6 +35,7 @@ class FakeClock : public Clock {
 };
 
 // RFC 3339 in UTC with microseconds, "2026-01-02T03:04:05.000006Z"; the form of every time that leaves the program.
+// Call it qualified (latchkey::FormatTime): argument-dependent lookup finds absl::FormatTime too.
 std::string FormatTime(absl::Time t);
 
 }  // namespace latchkey

@@ -128,9 +128,7 @@ void* SecretArena::Allocate(size_t n) {
   return reinterpret_cast<uint8_t*>(head) + kHead;
 }
 
-size_t SecretArena::SizeOf(const void* p) {
-  return reinterpret_cast<const Head*>(static_cast<const uint8_t*>(p) - kHead)->size;
-}
+size_t SecretArena::SizeOf(const void* p) { return reinterpret_cast<const Head*>(static_cast<const uint8_t*>(p) - kHead)->size; }
 
 bool SecretArena::Owns(const void* p) {
   Arena& arena = TheArena();
