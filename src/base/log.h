@@ -27,7 +27,11 @@ struct LogOptions {
 // Sets the process's log up; without it Log writes to standard error. Errors: the file cannot be opened.
 absl::Status SetUpLog(const LogOptions& options);
 
-using LogField = std::pair<std::string_view, boost::json::value>;
+// A field: its name and a string, number or boolean.
+struct LogField : std::pair<std::string_view, boost::json::value> {
+  template <typename T>
+  LogField(std::string_view name, const T& value) : pair(name, boost::json::value_from(value)) {}
+};
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 
 }  // namespace latchkey

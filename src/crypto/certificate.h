@@ -24,12 +24,12 @@ absl::StatusOr<CertifiedKey> NewCa(std::string_view common_name, absl::Time now,
 // A PKCS #10 request with this common name.
 absl::StatusOr<std::string> NewRequest(std::string_view private_key_pem, std::string_view common_name);
 struct LeafOptions {
-  std::string common_name;               // overrides what the request says
-  std::vector<std::string> dns_names;    // subjectAltName DNS
-  std::vector<std::string> ip_addresses; // subjectAltName IP
-  bool for_server = false;               // extendedKeyUsage serverAuth
-  bool for_client = false;               // extendedKeyUsage clientAuth
-  absl::Time now;                        // notBefore is five minutes earlier, for clocks that differ
+  std::string common_name;                // overrides what the request says
+  std::vector<std::string> dns_names;     // subjectAltName DNS
+  std::vector<std::string> ip_addresses;  // subjectAltName IP
+  bool for_server = false;                // extendedKeyUsage serverAuth
+  bool for_client = false;                // extendedKeyUsage clientAuth
+  absl::Time now;                         // notBefore is five minutes earlier, for clocks that differ
   absl::Duration valid;
 };
 // Signs a request after checking its own signature. InvalidArgument when it is malformed or its key is not EC P-256.
@@ -41,9 +41,9 @@ absl::StatusOr<CertifiedKey> SelfSigned(const LeafOptions& options);
 
 struct CertificateFacts {
   std::string common_name;
-  std::string serial_hex;        // lower case
+  std::string serial_hex;  // lower case
   absl::Time not_before, not_after;
-  std::string sha256_hex;        // over the DER form
+  std::string sha256_hex;  // over the DER form
 };
 absl::StatusOr<CertificateFacts> ReadCertificate(std::string_view pem);
 

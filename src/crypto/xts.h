@@ -1,7 +1,7 @@
 // AES-256-XTS (IEEE 1619, NIST SP 800-38E) on data units of 4,096 bytes, for file content.
 //
-// Security: confidentiality against somebody who sees the disk once; no integrity, and equal plaintext at the same place under the same key is
-// equal ciphertext. Length-preserving.
+// Security: confidentiality against somebody who sees the disk once; no integrity, and equal plaintext at the same place under the same key
+// is equal ciphertext. Length-preserving.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -38,6 +38,7 @@ class XtsCipher {
 };
 
 // Raw XTS on one data unit of any length ≥ 16 with a 16-byte tweak, key of 32 or 64 bytes: for test vectors.
-absl::StatusOr<std::vector<uint8_t>> XtsRaw(bool encrypt, const SecretBytes& key, std::span<const uint8_t> tweak, std::span<const uint8_t> in);
+absl::StatusOr<std::vector<uint8_t>> XtsRaw(bool encrypt, const SecretBytes& key, std::span<const uint8_t> tweak,
+                                            std::span<const uint8_t> in);
 
 }  // namespace latchkey
