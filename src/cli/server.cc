@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "cli/commands.h"
