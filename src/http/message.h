@@ -1,6 +1,7 @@
 // HTTP messages as plain values, for the server, the client and the tests of handlers.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -35,6 +36,9 @@ struct HttpResponse {
   int status = 200;  // 0: the server closes the connection without an answer (the emulator's dropped connections)
   HttpHeaders headers;
   std::string body;
+  // Fault injection for emulators and tests: when 0 or more, the server sends only that many bytes of the answer (head and body together) and
+  // then closes the connection; 0 closes it without a word.
+  int64_t cut_after = -1;
 
   static HttpResponse Json(int status, std::string body) {
     return {.status = status, .headers = {{"content-type", "application/json"}}, .body = std::move(body)};
