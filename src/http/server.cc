@@ -41,8 +41,7 @@ constexpr asio::as_tuple_t<asio::use_awaitable_t<Executor>> kAwait;
 
 // After an early error the client may still be sending: so much is read and thrown away, so that it sees the answer instead of a reset.
 constexpr size_t kMaxDrain = 4 << 20;
-constexpr auto kDrainTime = std::chrono::seconds(2);
-constexpr auto kWriteTimeAtStop = std::chrono::seconds(2);
+constexpr auto kDrainTime = std::chrono::seconds(2);  // and for answers on their way when the server stops
 // An answer up to this size travels in one piece with its head.
 constexpr size_t kOnePiece = 16 << 10;
 
@@ -302,6 +301,7 @@ Task<> Serve(Core& core, Loop& loop, const std::shared_ptr<Session>& session, St
     const bool answered = co_await Handle(core, loop, session, request);
     if (!answered) co_return;
     const HttpResponse response = *std::move(session->response);
+    session->response.reset();
     const auto connection = response.headers.find("connection");
     if (loop.stopping || (connection != response.headers.end() && connection->second == "close")) keep_alive = false;
     session->deadline = SteadyClock::now() + ToSteady(core.options.request_timeout);
@@ -368,10 +368,8 @@ class Server : public HttpServer {
     if (!error) acceptor_->bind(endpoint_, error);
     if (!error) acceptor_->listen(asio::socket_base::max_listen_connections, error);
     if (!error) endpoint_ = acceptor_->local_endpoint(error);
-    if (error) {
-      return ErrnoStatus(error.value(), absl::StrCat("listen on ", core_->options.address, " port ", core_->options.port));
-    }
-    return absl::OkStatus();
+    if (!error) return absl::OkStatus();
+    return ErrnoStatus(error.value(), absl::StrCat("listen on ", core_->options.address, " port ", core_->options.port));
   }
 
   void Run() {
@@ -401,12 +399,12 @@ class Server : public HttpServer {
   }
 
  private:
-  // Answers that are on their way go out; all other connections end now.
+  // Answers on their way go out; all other connections end now.
   static void StopLoop(Loop& loop) {
     loop.stopping = true;
     for (Session* session : loop.sessions) {
       if (session->phase == Session::Phase::kWriting || session->response) {
-        session->deadline = std::min(session->deadline, SteadyClock::now() + kWriteTimeAtStop);
+        session->deadline = std::min(session->deadline, SteadyClock::now() + kDrainTime);
       } else {
         session->Close();
       }

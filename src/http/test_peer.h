@@ -41,6 +41,11 @@ class TestPeer {
     return got;
   }
   std::string ReadToEnd() { return ReadUntil(""); }
+  // True when bytes (or the end) have come; waits 10 ms at most.
+  bool HasSomething() const {
+    pollfd waiting{.fd = fd_, .events = POLLIN, .revents = 0};
+    return poll(&waiting, 1, 10) == 1;
+  }
   // True when the connection was ended by the server (and not merely silent).
   bool ended() const { return ended_; }
   void Close() {
