@@ -1,0 +1,250 @@
+#include "api/server_config.h"
+
+#include <absl/strings/numbers.h>
+
+#include <sstream>
+#include <string>
+#include <utility>
+
+// Without exceptions: parse_result says what went wrong.
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+#include "base/file.h"
+#include "base/status.h"
+#include "http/server.h"
+
+namespace latchkey {
+namespace {
+
+constexpr size_t kLongestFile = 1 << 20;
+
+// Reads one table; remembers the first fault, under "table.key".
+class TableReader {
+ public:
+  TableReader(const toml::table& table, std::string name) : table_(table), name_(std::move(name)) {}
+
+  void Text(std::string_view key, std::string& out) {
+    if (const toml::node* node = Find(key)) {
+      if (const auto value = node->value_exact<std::string>()) {
+        out = *value;
+      } else {
+        Fault(key, "must be a string");
+      }
+    }
+  }
+  void Bool(std::string_view key, bool& out) {
+    if (const toml::node* node = Find(key)) {
+      if (const auto value = node->value_exact<bool>()) {
+        out = *value;
+      } else {
+        Fault(key, "must be true or false");
+      }
+    }
+  }
+  void Int(std::string_view key, int& out) {
+    if (const toml::node* node = Find(key)) {
+      const auto value = node->value_exact<int64_t>();
+      if (value && *value >= INT32_MIN && *value <= INT32_MAX) {
+        out = static_cast<int>(*value);
+      } else {
+        Fault(key, "must be a whole number");
+      }
+    }
+  }
+  void Number(std::string_view key, double& out) {
+    if (const toml::node* node = Find(key)) {
+      if (node->is_number()) {
+        out = *node->value<double>();
+      } else {
+        Fault(key, "must be a number");
+      }
+    }
+  }
+  void Texts(std::string_view key, std::vector<std::string>& out) {
+    const toml::node* node = Find(key);
+    if (node == nullptr) return;
+    const toml::array* array = node->as_array();
+    if (array == nullptr) return Fault(key, "must be a list of strings");
+    out.clear();
+    for (const toml::node& element : *array) {
+      if (const auto value = element.value_exact<std::string>()) {
+        out.push_back(*value);
+      } else {
+        Fault(key, "must be a list of strings");
+      }
+    }
+  }
+  // An empty string means the same as an absent key.
+  void Listen(std::string_view key, std::optional<ListenAddress>& out) {
+    std::string text;
+    Text(key, text);
+    if (text.empty()) return;
+    absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
+    if (!address.ok()) return Fault(key, FromAbsl(address.status().message()));
+    out = *std::move(address);
+  }
+  void Span(std::string_view key, absl::Duration& out) {
+    std::string text;
+    Text(key, text);
+    if (!text.empty() && !absl::ParseDuration(text, &out)) Fault(key, "must be a duration like \"20s\"");
+  }
+  void RefuseUnknown() {
+    for (const auto& [key, node] : table_) {
+      const std::string_view name = key.str();
+      if (std::find(seen_.begin(), seen_.end(), name) == seen_.end()) Fault(name, "is not a known key");
+    }
+  }
+  void Fault(std::string_view key, std::string_view what) {
+    if (status_.ok()) status_ = InvalidArgument(name_, name_.empty() ? "" : ".", ToAbsl(key), ": ", ToAbsl(what));
+  }
+  const toml::table* Table(std::string_view key) {
+    const toml::node* node = Find(key);
+    if (node == nullptr) return nullptr;
+    if (!node->is_table()) Fault(key, "must be a table");
+    return node->as_table();
+  }
+  const absl::Status& status() const { return status_; }
+
+ private:
+  const toml::node* Find(std::string_view key) {
+    seen_.emplace_back(key);
+    return table_.get(key);
+  }
+
+  const toml::table& table_;
+  const std::string name_;
+  std::vector<std::string> seen_;
+  absl::Status status_;
+};
+
+// Calls `read` with the table `name` if it is there, and refuses keys that `read` did not ask for.
+template <typename Read>
+absl::Status Section(TableReader& root, const std::string& name, Read read) {
+  const toml::table* table = root.Table(name);
+  RETURN_IF_ERROR(root.status());
+  if (table == nullptr) return absl::OkStatus();
+  TableReader reader(*table, name);
+  read(reader);
+  reader.RefuseUnknown();
+  return reader.status();
+}
+
+void SetIf(const std::optional<ListenAddress>& from, ListenAddress& to) {
+  if (from) to = *from;
+}
+
+absl::Status ReadInto(const toml::table& table, ServerConfig& config) {
+  TableReader root(table, "");
+  RETURN_IF_ERROR(Section(root, "public", [&](TableReader& r) {
+    std::optional<ListenAddress> listen;
+    r.Listen("listen", listen);
+    SetIf(listen, config.public_listen);
+    r.Text("certificate_file", config.public_certificate_file);
+    r.Text("private_key_file", config.public_private_key_file);
+    r.Bool("i_accept_plaintext_off_loopback", config.i_accept_plaintext_off_loopback);
+    r.Int("handler_threads", config.handler_threads);
+    r.Number("requests_per_second_per_key", config.requests_per_second_per_key);
+  }));
+  RETURN_IF_ERROR(Section(root, "agents", [&](TableReader& r) {
+    std::optional<ListenAddress> listen;
+    r.Listen("listen", listen);
+    SetIf(listen, config.agent_listen);
+    r.Texts("names", config.agent_names);
+  }));
+  RETURN_IF_ERROR(Section(root, "health", [&](TableReader& r) { r.Listen("listen", config.health_listen); }));
+  RETURN_IF_ERROR(Section(root, "store", [&](TableReader& r) { r.Text("path", config.store_path); }));
+  RETURN_IF_ERROR(Section(root, "escrow", [&](TableReader& r) {
+    r.Text("type", config.escrow.type);
+    r.Text("uri", config.escrow.uri);
+    r.Text("auth_principal", config.escrow.auth_principal);
+  }));
+  RETURN_IF_ERROR(Section(root, "organization", [&](TableReader& r) {
+    r.Text("name", config.organization_name);
+    r.Text("account_id", config.account_id);
+  }));
+  RETURN_IF_ERROR(Section(root, "keys", [&](TableReader& r) { r.Span("test_timeout", config.key_test_timeout); }));
+  RETURN_IF_ERROR(Section(root, "log", [&](TableReader& r) {
+    std::string level = "info";
+    r.Text("level", level);
+    r.Text("file", config.log_file);
+    constexpr std::pair<std::string_view, LogLevel> kLevels[] = {
+        {"debug", LogLevel::kDebug}, {"info", LogLevel::kInfo}, {"warning", LogLevel::kWarning}, {"error", LogLevel::kError}};
+    const auto* found = std::find_if(std::begin(kLevels), std::end(kLevels), [&](const auto& entry) { return entry.first == level; });
+    if (found == std::end(kLevels)) return r.Fault("level", "must be debug, info, warning or error");
+    config.log_level = found->second;
+  }));
+  root.RefuseUnknown();
+  return root.status();
+}
+
+}  // namespace
+
+absl::StatusOr<ListenAddress> ListenAddress::Parse(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  ListenAddress out;
+  int port = -1;
+  std::string_view host = colon == std::string_view::npos ? "" : text.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string_view::npos) {
+    host = "";  // an IPv6 address wants brackets: "::1:80" could be read in two ways
+  }
+  if (host.empty() || !absl::SimpleAtoi(ToAbsl(text.substr(colon + 1)), &port) || port < 0 || port > 65535) {
+    return InvalidArgument("must be address:port, like 127.0.0.1:8080 or [::1]:8080");
+  }
+  out.address = host == "localhost" ? "127.0.0.1" : std::string(host);
+  out.port = static_cast<uint16_t>(port);
+  return out;
+}
+
+std::string ListenAddress::ToString() const {
+  return address.find(':') == std::string::npos ? absl::StrCat(address, ":", port) : absl::StrCat("[", address, "]:", port);
+}
+
+absl::Status CheckServerConfig(const ServerConfig& config) {
+  if (config.store_path.empty()) return InvalidArgument("store.path: is required");
+  if (config.escrow.type.empty()) return InvalidArgument("escrow.type: is required");
+  if (config.escrow.uri.empty()) return InvalidArgument("escrow.uri: is required");
+  if (config.public_certificate_file.empty() != config.public_private_key_file.empty()) {
+    return InvalidArgument(config.public_certificate_file.empty() ? "public.certificate_file" : "public.private_key_file",
+                           ": is required beside the other one of the pair");
+  }
+  if (config.handler_threads < 2 || config.handler_threads > 256) return InvalidArgument("public.handler_threads: must be 2 to 256");
+  if (!(config.requests_per_second_per_key >= 0 && config.requests_per_second_per_key <= 1e6)) {
+    return InvalidArgument("public.requests_per_second_per_key: must be 0 to 1000000");
+  }
+  if (config.key_test_timeout < absl::Seconds(1) || config.key_test_timeout > absl::Seconds(60)) {
+    return InvalidArgument("keys.test_timeout: must be 1s to 60s");
+  }
+  if (config.agent_names.empty()) return InvalidArgument("agents.names: must have at least one name or address");
+  if (!config.has_tls() && !IsLoopback(config.public_listen.address) && !config.i_accept_plaintext_off_loopback) {
+    return FailedPrecondition("public.listen: ", config.public_listen.ToString(),
+                              " is not loopback and has no TLS, so API keys would travel readable; set public.certificate_file and "
+                              "public.private_key_file, or, if that is wanted, public.i_accept_plaintext_off_loopback = true");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ServerConfig> ParseServerConfig(std::string_view toml_text) {
+  const toml::parse_result parsed = toml::parse(toml_text);
+  if (!parsed) {
+    const toml::parse_error& error = parsed.error();
+    return InvalidArgument("line ", error.source().begin.line, ": ", ToAbsl(error.description()));
+  }
+  ServerConfig config;
+  config.escrow.type = "LOCAL";
+  RETURN_IF_ERROR(ReadInto(parsed.table(), config));
+  RETURN_IF_ERROR(CheckServerConfig(config));
+  return config;
+}
+
+absl::StatusOr<ServerConfig> LoadServerConfig(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadFile(path, kLongestFile);
+  if (!text.ok()) return Prefixed(text.status(), path);
+  absl::StatusOr<ServerConfig> config = ParseServerConfig(*text);
+  if (!config.ok()) return Prefixed(config.status(), path);
+  return config;
+}
+
+}  // namespace latchkey
