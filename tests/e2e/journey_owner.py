@@ -1,0 +1,346 @@
+#!/usr/bin/env python3
+"""The owner's journey: a real PostgreSQL under a key in its owner's KMS; the owner takes the key away and nobody can read the data; gives it back and it is all there.
+
+Run it with `./run demo` (as root: the agent opens /dev/fuse and starts processes as the system user latchkey).
+"""
+import argparse
+import json
+import os
+import pathlib
+import pwd
+import secrets
+import signal
+import subprocess
+import sys
+import time
+
+from harness import (PG_BIN, CheckFailed, Screen, Stack, Writer, find_bytes, is_running, mounts_below, processes_of)
+
+CLUSTER = "ledger"
+SCALE = 10
+
+# Runs as the system user: holds a file of the database open and mapped, and reads it again whenever told to.
+HOLDER = """
+import mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+m = mmap.mmap(fd, 4096, prot=mmap.PROT_READ)
+print(m[0:8].hex(), os.pread(fd, 8, 0).hex(), flush=True)
+for line in sys.stdin:
+    try:
+        print(m[0:8].hex(), os.pread(fd, 8, 0).hex(), flush=True)
+    except OSError as e:
+        print("refused", e.errno, flush=True)
+"""
+
+
+class Journey:
+    def __init__(self, stack: Stack, screen: Screen):
+        self.stack = stack
+        self.screen = screen
+        self.marker = "marker-" + secrets.token_hex(16)
+        self.table = "owners_table_" + secrets.token_hex(6)
+        self.connection = None
+        self.lower = None
+
+    # -- what several steps need ---------------------------------------------------------------------------------------------------------
+
+    def region(self):
+        return self.stack.cmek(CLUSTER)["region_infos"][0]
+
+    def marker_is_there(self):
+        return self.stack.sql(self.connection, f"select note from {self.table} where id = 1", show=False) == self.marker
+
+    def serves(self):
+        return self.stack.node(CLUSTER)["status"] == "LIVE" and not self.stack.sql_refused(self.connection)
+
+    def wait_served(self, seconds=60):
+        took = self.stack.wait("the cluster serves again", seconds, self.serves)
+        self.stack.check(self.marker_is_there(), f"it serves again by itself after {took:.1f} s, and the marker is there")
+
+    def dark(self):
+        """Nothing on this host can decrypt: no mount, no volume daemon, no database."""
+        return not mounts_below(self.stack.folder) and not self.daemons() and not self.databases()
+
+    def daemons(self):
+        return [pid for pid in processes_of("volume-daemon") if str(self.stack.folder) in self.command_line(pid)]
+
+    def databases(self):
+        return [pid for pid in processes_of("postgres") if str(self.stack.folder) in self.command_line(pid)]
+
+    @staticmethod
+    def command_line(pid):
+        try:
+            return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return ""
+
+    def check_dark(self, seconds, why):
+        took = self.stack.wait(f"the data is sealed ({why})", seconds, lambda: self.stack.sql_refused(self.connection) and self.dark())
+        self.stack.check(True, f"after {took:.1f} s: SQL is refused, nothing is mounted, no volume daemon and no database process is left")
+
+    def volume_json(self):
+        return (self.lower / "volume.json").read_text()
+
+    def agent_process(self):
+        return [p for p in processes_of("agent run --config") if str(self.stack.folder) in self.command_line(p)]
+
+    def server_process(self):
+        return [p for p in processes_of("server run --config") if str(self.stack.folder) in self.command_line(p)]
+
+    def start_again(self, role):
+        config = self.stack.facts[f"{role}_config"]
+        argv = [self.stack.program, role, "run", "--config", config]
+        self.screen.command(["latchkey", *argv[1:]])
+        log = open(self.stack.folder / "dev" / f"{role}.log", "a", encoding="utf-8")
+        self.stack.spawn(argv, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+
+    def kill(self, what, pids):
+        if not pids:
+            raise CheckFailed(f"no process of the {what} was found")
+        self.screen.command(["kill", "-9", *map(str, pids)])
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.stack.wait(f"the {what} is gone", 10, lambda: not any(is_running(p) for p in pids))
+
+    def calls(self, since=0):
+        return json.loads(self.stack.latchkey("kms-emulator", "calls", "--since", str(since), "-o", "json", show=False))["calls"]
+
+    # -- the steps -----------------------------------------------------------------------------------------------------------------------
+
+    def step_1(self):
+        self.screen.step(1, "An owner's key and role in the KMS, and a cluster under the operator's escrow key")
+        self.stack.start_dev()
+        facts = self.stack.facts
+        self.stack.env.update(LATCHKEY_KMS_EMULATOR=facts["kms_emulator"])
+        self.screen.result(f"owner's key   {facts['owner_key']}\nowner's role  {facts['owner_role']} (external id {facts['organization']})")
+        self.stack.latchkey("clusters", "create", CLUSTER, "--region", "us-east-1", "--wait")
+        self.connection = self.stack.connection(CLUSTER)
+        self.lower = next((self.stack.folder / "dev" / "volumes").iterdir())
+        self.stack.check("local://escrow" in self.volume_json(), "volume.json names the escrow key")
+        self.screen.command(["pgbench", "-i", "-s", str(SCALE)])
+        subprocess.run([str(PG_BIN / "pgbench"), "-i", "-q", "-s", str(SCALE)], env=self.connection, check=True, capture_output=True, timeout=300)
+        self.stack.sql(self.connection, f"create table {self.table} (id int primary key, note text)")
+        self.stack.sql(self.connection, f"insert into {self.table} values (1, '{self.marker}')")
+        self.stack.check(self.marker_is_there(), "the marker row can be read by SQL")
+
+    def step_2(self):
+        self.screen.step(2, "The owner's key is enabled on the running cluster, while it is written to")
+        load = self.stack.pgbench(self.connection, "-c", "4", "-T", "8")
+        posted = self.stack.latchkey("cmek", "enable", CLUSTER, "--uri", self.stack.facts["owner_key"], "--principal", self.stack.facts["owner_role"], "-o", "json",
+                                     output=False)
+        self.stack.check(json.loads(posted)["status"] == "ENABLING", "the answer says ENABLING")
+        self.stack.wait("ENABLED", 60, lambda: self.stack.cmek(CLUSTER)["status"] == "ENABLED")
+        self.stack.check(True, "… and then ENABLED")
+        self.stack.check("local://escrow" not in self.volume_json(), "the escrow wrapping is gone from volume.json")
+        self.stack.check(self.stack.facts["owner_key"] in self.volume_json(), "volume.json names the owner's key")
+        made = self.stack.finish_pgbench(load)
+        self.stack.check(True, f"{made} transactions meanwhile, none failed")
+        self.stack.sql(self.connection, "create table made_after_enabling as select g, md5(g::text) from generate_series(1, 20000) g")
+        self.stack.sql(self.connection, "checkpoint")
+        self.stack.wait("the count of data under each key", 30,
+                        lambda: 0 < int(self.region().get("bytes_under_former_keys") or 0) < int(self.region().get("bytes_total") or 0))
+        self.stack.latchkey("cmek", "get", CLUSTER)
+        region = self.region()
+        self.stack.check(True, f"status says how much is still under the former data key: {int(region['bytes_under_former_keys']) >> 20} of {int(region['bytes_total']) >> 20} MiB")
+
+    def step_3(self):
+        self.screen.step(3, "The marker is in the database, and nowhere on the disk")
+        self.stack.sql(self.connection, "checkpoint", show=False)
+        path = self.stack.sql(self.connection, f"select pg_relation_filepath('{self.table}')", show=False)
+        self.stack.check(self.marker_is_there(), "SQL reads the marker")
+        needles = [self.marker.encode(), self.table.encode(), b"PG_VERSION", b"pg_wal", b"postgresql.conf"]
+        places = [self.stack.folder / "dev" / "volumes", self.stack.folder / "dev" / "agent"]
+        self.screen.command(["grep", "-r", self.marker[:14] + "…", *map(str, places), str(self.stack.folder / "dev" / "*.log")])
+        found = [f for place in places for f in find_bytes(place, needles[:2])]
+        found += [str(log) for log in (self.stack.folder / "dev").glob("*.log") if any(n in log.read_bytes() for n in needles[:2])]
+        names = [f for f in find_bytes(self.lower, needles[2:]) if f.startswith("name ")]
+        names += [str(p) for p in self.lower.rglob(os.path.basename(path))]
+        self.stack.check(not found, "neither the marker nor the table's name is in the lower folder, in WAL or in the logs")
+        self.stack.check(not names, "no name of a database file is there either")
+        self.stack.check(sum(f.stat().st_size for f in self.lower.rglob("*") if f.is_file()) > 100 << 20, "(the lower folder does hold the data: over 100 MiB)")
+
+    def step_4(self):
+        self.screen.step(4, "Rotation to a second key, while the cluster is written to")
+        load = self.stack.pgbench(self.connection, "-c", "4", "-T", "6")
+        second = self.stack.facts["second_owner_key"]
+        put = self.stack.latchkey("cmek", "rotate", CLUSTER, "--uri", second, "--principal", self.stack.facts["owner_role"], "-o", "json", output=False)
+        self.stack.check(json.loads(put)["region_infos"][0]["status"] == "ROTATING", "the answer says ROTATING")
+        self.stack.wait("ENABLED", 60, lambda: self.stack.cmek(CLUSTER)["status"] == "ENABLED")
+        self.stack.check(self.stack.facts["owner_key"] not in self.volume_json() and second in self.volume_json(), "ENABLED, and volume.json names the second key only")
+        made = self.stack.finish_pgbench(load)
+        self.stack.check(True, f"{made} transactions meanwhile, none failed")
+        self.stack.latchkey("kms-emulator", "key", "disable", self.stack.facts["owner_key"])
+        since = max((c["number"] for c in self.calls()), default=0)
+        self.stack.wait("three more checks by the agent", 60, lambda: sum(c["operation"] == "Decrypt" for c in self.calls(since)) >= 3)
+        self.stack.check(self.serves() and self.marker_is_there(), "the first key is disabled, the agent has asked the KMS three times since, and the cluster serves")
+
+    def step_5(self):
+        self.screen.step(5, "The owner disables the key in the KMS")
+        self.stack.latchkey("kms-emulator", "key", "disable", self.stack.facts["second_owner_key"])
+        self.check_dark(60, "key disabled")
+        self.stack.wait("the status says it", 20, lambda: self.stack.cmek(CLUSTER)["status"] == "REVOKED")
+        self.stack.latchkey("cmek", "get", CLUSTER)
+        key = self.region()["key_infos"][0]
+        health = key["health"]
+        self.stack.check(health["class"] == "DISABLED" and bool(health["since"]) and bool(health["next_step"]), "status names the key, the class DISABLED, since when, and what to do")
+        self.stack.check(key["spec"]["uri"] == self.stack.facts["second_owner_key"] and "DISABLED" in key["user_message"], "… in the API's user_message too")
+
+    def step_6(self):
+        self.screen.step(6, "The owner enables it again")
+        self.stack.latchkey("kms-emulator", "key", "enable", self.stack.facts["second_owner_key"])
+        self.wait_served()
+        self.stack.wait("ENABLED", 20, lambda: self.stack.cmek(CLUSTER)["status"] == "ENABLED")
+
+    def hold(self):
+        """A process of the database's own user with a file of the volume open and mapped, and an SQL session."""
+        user = pwd.getpwnam("latchkey")
+        mount = mounts_below(self.stack.folder)[0]
+        path = self.stack.sql(self.connection, f"select current_setting('data_directory') || '/' || pg_relation_filepath('{self.table}')", show=False)
+        self.stack.check(path.startswith(mount + "/"), "an SQL session and a mapping of the marker's own file are held open")
+        holder = self.stack.spawn(["/usr/bin/python3", "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                                  user=user.pw_uid, group=user.pw_gid, extra_groups=[], env={"PATH": "/usr/bin"})
+        if len(holder.stdout.readline().split()) != 2:
+            raise CheckFailed("the file could not be read while the volume is open")
+        session = self.stack.spawn([str(PG_BIN / "psql"), "-XAtq"], env=self.connection, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        session.stdin.write(f"select count(*) from {self.table};\n")
+        session.stdin.flush()
+        if session.stdout.readline().strip() != "1":
+            raise CheckFailed("the session could not read")
+        return holder, session
+
+    def check_held_get_nothing(self, holder, session):
+        answer = ""
+        try:
+            holder.stdin.write("again\n")
+            holder.stdin.flush()
+            answer = holder.stdout.readline()
+        except BrokenPipeError:
+            pass
+        holder.stdin.close()
+        self.stack.check(answer == "" or answer.startswith("refused"),
+                         f"the mapping gives nothing any more ({'its process was killed' if answer == '' else answer.strip()})")
+        try:
+            out, _ = session.communicate(f"select note from {self.table};\n", timeout=20)
+        except (BrokenPipeError, ValueError):
+            out = ""
+        self.stack.check(self.marker not in out, "the SQL session gives nothing any more")
+
+    def step_7(self):
+        self.screen.step(7, "The KMS stops answering: work goes on until the lease ends")
+        for agent_killed in (False, True):
+            holder, session = self.hold()
+            self.stack.latchkey("kms-emulator", "outage", "on")
+            begun = time.monotonic()
+            if agent_killed:
+                self.kill("agent", self.agent_process())
+            else:
+                self.stack.wait("the outage is noticed", 20, lambda: self.region()["key_infos"][0]["health"]["class"] == "UNREACHABLE")
+                self.stack.check(True, "status says UNREACHABLE")
+            self.stack.check(self.marker_is_there(), "SQL still works: no answer is not a refusal")
+            self.check_dark(40, "the lease has ended")
+            self.stack.check(time.monotonic() - begun > 5, f"that was {time.monotonic() - begun:.0f} s after the KMS fell silent (grace in this demo: 12 s; default: 1 h)" +
+                             (", with nobody but the volume daemon left to do it" if agent_killed else ""))
+            self.check_held_get_nothing(holder, session)
+            self.stack.latchkey("kms-emulator", "outage", "off")
+            if agent_killed:
+                self.start_again("agent")
+            self.wait_served()
+
+    def step_8(self):
+        self.screen.step(8, "Revoke and restore over the API, while the key itself is fine")
+        answer = json.loads(self.stack.latchkey("cmek", "revoke", CLUSTER, "-o", "json", output=False))
+        self.stack.check(answer["region_infos"][0]["status"] == "REVOKING", "the answer says REVOKING")
+        self.stack.wait("REVOKED", 40, lambda: self.stack.cmek(CLUSTER)["status"] == "REVOKED")
+        self.stack.check(self.dark() and self.stack.sql_refused(self.connection), "REVOKED: every node has reported sealed, and nothing is left on the host")
+        first = self.stack.cmek(CLUSTER)
+        second = json.loads(self.stack.latchkey("cmek", "revoke", CLUSTER, "-o", "json", output=False))
+        self.stack.check(second == first, "a second revoke answers the same")
+        self.kill("agent", self.agent_process())
+        heard = self.stack.node(CLUSTER)["last_heard"]
+        self.start_again("agent")
+        self.stack.wait("the new agent is heard", 30, lambda: self.stack.node(CLUSTER)["last_heard"] > heard)
+        since = max((c["number"] for c in self.calls()), default=0)
+        time.sleep(3)  # three check intervals in which a wrong agent would ask the KMS and open
+        self.stack.check(self.dark() and not any(c["operation"] == "Decrypt" for c in self.calls(since)), "an agent that starts anew does not open it either, and asks the KMS for nothing")
+        self.stack.latchkey("cmek", "restore", CLUSTER, "--wait")
+        self.wait_served()
+
+    def step_9(self):
+        self.screen.step(9, "Crashes under load, and a role that loses its trust")
+        load = self.stack.pgbench(self.connection, "-c", "4", "-T", "10")
+        self.kill("server", self.server_process())
+        self.start_again("server")
+        self.kill("agent", self.agent_process())
+        self.start_again("agent")
+        made = self.stack.finish_pgbench(load)
+        self.stack.check(True, f"server and agent were killed with -9 and came back; {made} transactions meanwhile, none failed")
+
+        self.stack.sql(self.connection, "create table acknowledged (n int primary key)")
+        writer = Writer(self.connection)
+        self.stack.wait("some writes", 20, lambda: writer.acknowledged > 200)
+        before = writer.acknowledged
+        self.kill("volume daemon", self.daemons())
+        self.stack.wait("writes again", 60, lambda: writer.acknowledged > before + 100 and writer.interruptions > 0)
+        last = writer.stop()
+        count = int(self.stack.sql(self.connection, f"select count(*) from acknowledged where n <= {last}"))
+        self.stack.check(count == last, f"the volume daemon was killed with -9; all {last} acknowledged inserts are there, and the cluster came back by itself")
+        self.stack.check(self.marker_is_there(), "the marker is there")
+
+        self.stack.latchkey("kms-emulator", "role", "untrust", self.stack.facts["owner_role"])
+        self.check_dark(60, "the role has lost its trust")
+        self.stack.wait("the status says it", 20, lambda: self.stack.cmek(CLUSTER)["status"] == "REVOKED")
+        self.screen.result(self.region()["key_infos"][0]["user_message"])
+        self.stack.check(self.region()["key_infos"][0]["health"]["class"] == "DENIED", "status says DENIED: the key is fine, the role is not")
+        self.stack.latchkey("kms-emulator", "role", "trust", self.stack.facts["owner_role"])
+        self.wait_served()
+
+    def step_refusals(self):
+        self.screen.step(10, "What is refused, changes nothing")
+        facts = self.stack.facts
+        before = self.stack.cmek(CLUSTER)
+        for uri, principal, words in [
+                ("not-an-arn", facts["owner_role"], "uri"),
+                (facts["second_owner_key"][:-36] + "00000000-0000-0000-0000-000000000000", facts["owner_role"], "uri"),
+                (facts["owner_key"], facts["owner_role"], "DISABLED"),  # disabled in step 4, and still so
+                (facts["second_owner_key"], facts["owner_role"] + "-other", "DENIED"),
+        ]:
+            said = self.stack.latchkey("cmek", "rotate", CLUSTER, "--uri", uri, "--principal", principal, ok=False)
+            self.stack.check(words in said, f"refused, and says {words}")
+        self.stack.check(self.stack.cmek(CLUSTER) == before and self.serves(), "the cluster is as it was")
+
+    def run(self):
+        for step in (self.step_1, self.step_2, self.step_3, self.step_4, self.step_5, self.step_6, self.step_7, self.step_8, self.step_9, self.step_refusals):
+            step()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--once", action="store_true", help="end by itself; the exit code tells")
+    parser.add_argument("--keep", action="store_true", help="leave the folder with logs behind")
+    args = parser.parse_args()
+    if os.geteuid() != 0:
+        print("journey: needs root", file=sys.stderr)
+        return 2
+    screen = Screen(stop_between=not args.once)
+    stack = Stack(args.program, screen, keep=args.keep)
+    journey = Journey(stack, screen)
+    try:
+        journey.run()
+        if not args.once and sys.stdin.isatty():
+            print(f"\nThe stack still runs. Try it:  source {stack.folder}/dev/env")
+            input("[Enter stops it and removes everything] ")
+    except (CheckFailed, subprocess.SubprocessError, KeyError, json.JSONDecodeError) as fault:
+        print(f"\nFAILED: {type(fault).__name__}: {fault}", flush=True)
+        for log in sorted((stack.folder / "dev").glob("*.log")):
+            print(f"--- the end of {log.name}", flush=True)
+            print("\n".join(log.read_text(errors="replace").splitlines()[-25:]), flush=True)
+        return 1
+    finally:
+        stack.stop()
+    print(f"\nAll {screen.checks} checks held, in {time.monotonic() - screen.started:.0f} s.", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
