@@ -7,6 +7,7 @@
 #pragma once
 
 #include <absl/status/status.h>
+#include <absl/strings/string_view.h>
 
 #include <boost/json.hpp>
 #include <initializer_list>
@@ -31,6 +32,8 @@ absl::Status SetUpLog(const LogOptions& options);
 struct LogField : std::pair<std::string_view, boost::json::value> {
   template <typename T>
   LogField(std::string_view name, const T& value) : pair(name, boost::json::value_from(value)) {}
+  // Not a sequence of numbers, which value_from would make of it.
+  LogField(std::string_view name, const absl::string_view& value) : pair(name, boost::json::string_view(value.data(), value.size())) {}
 };
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 

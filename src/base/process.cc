@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/pidfd.h"
 #include "base/process_internal.h"
 #include "base/status.h"
 

@@ -2,7 +2,6 @@
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -14,6 +13,7 @@
 #include <csignal>
 
 #include "base/file.h"
+#include "base/pidfd.h"
 #include "base/process.h"
 #include "base/status.h"
 

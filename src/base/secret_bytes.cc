@@ -1,6 +1,7 @@
 #include "base/secret_bytes.h"
 
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -42,11 +43,31 @@ struct Arena {
   std::array<Head*, kClasses> free{};
 };
 
+Arena& TheArena();
+
+void BeforeFork() { TheArena().mutex.lock(); }
+void AfterForkInParent() { TheArena().mutex.unlock(); }
+// The pages are not there in a forked child (MADV_DONTFORK): it begins with an arena of its own, and what it inherited is gone.
+void AfterForkInChild() {
+  Arena& arena = TheArena();
+  arena.base = nullptr;
+  arena.bytes = arena.used = arena.in_use = 0;
+  arena.locked = false;
+  arena.free = {};
+  arena.mutex.unlock();
+}
+
 Arena& TheArena() {
   // Never destroyed: secrets in static objects are freed after main.
-  static Arena* arena = new Arena;
+  static Arena* arena = [] {
+    auto* a = new Arena;
+    pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
+    return a;
+  }();
   return *arena;
 }
+
+bool Holds(const Arena& arena, const void* p) { return arena.base != nullptr && p >= arena.base && p < arena.base + arena.bytes; }
 
 absl::Status ReserveLocked(Arena& arena, size_t bytes) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -56,6 +77,7 @@ absl::Status ReserveLocked(Arena& arena, size_t bytes) {
   arena.base = static_cast<uint8_t*>(p);
   arena.bytes = bytes;
   madvise(p, bytes, MADV_DONTDUMP);
+  madvise(p, bytes, MADV_DONTFORK);
   // Not mlock(): sanitizers replace it by nothing.
   if (syscall(SYS_mlock, p, bytes) != 0) return ErrnoStatus(errno, "cannot lock memory for secrets (RLIMIT_MEMLOCK)");
   arena.locked = true;
@@ -132,15 +154,17 @@ size_t SecretArena::SizeOf(const void* p) { return reinterpret_cast<const Head*>
 
 bool SecretArena::Owns(const void* p) {
   Arena& arena = TheArena();
-  return p >= arena.base && p < arena.base + arena.bytes;
+  std::lock_guard lock(arena.mutex);
+  return Holds(arena, p);
 }
 
 void SecretArena::Free(void* p) {
   if (p == nullptr) return;
   Arena& arena = TheArena();
+  std::lock_guard lock(arena.mutex);
+  if (!Holds(arena, p)) return;  // inherited by a forked child: it was never there
   Head* head = reinterpret_cast<Head*>(static_cast<uint8_t*>(p) - kHead);
   Wipe(p, head->size);
-  std::lock_guard lock(arena.mutex);
   arena.in_use -= size_t{1} << head->block_class;
   head->next = arena.free[head->block_class];
   arena.free[head->block_class] = head;
