@@ -17,6 +17,7 @@ namespace latchkey {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 TEST_F(VolumeFileTest, ANewVolumeHasOneDekWrappedByOneKek) {
@@ -59,8 +60,8 @@ TEST_F(VolumeFileTest, IsReadBackAsItWasWritten) {
 TEST_F(VolumeFileTest, HoldsNothingSecret) {
   const std::string text = file_.Serialize();
   for (const SecretBytes* secret : {&deks_[0].bytes(), &first_->bytes()}) {
-    EXPECT_THAT(text, testing::Not(HasSubstr(Base64Encode(secret->Reveal(SecretAccess{})))));
-    EXPECT_THAT(text, testing::Not(HasSubstr(HexEncode(secret->Reveal(SecretAccess{})))));
+    EXPECT_THAT(text, Not(HasSubstr(Base64Encode(secret->Reveal(SecretAccess{})))));
+    EXPECT_THAT(text, Not(HasSubstr(HexEncode(secret->Reveal(SecretAccess{})))));
   }
 }
 
@@ -264,6 +265,22 @@ TEST_F(VolumeFileTest, BoundsHoldForDeksWrappingsAndKeks) {
   EXPECT_THAT(VolumeFile::Parse(keks.Serialize()), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("keks: must have 1 to 64")));
 }
 
+// Whatever byte is changed: the file is refused, or its MAC is wrong, or it says the same as before (white space, "\\u0041" for "A").
+TEST_F(VolumeFileTest, NoChangedByteGoesUnnoticed) {
+  const Dek newer = Dek::Generate(kVolume, 2, random_);
+  LK_ASSERT_OK_AND_ASSIGN(const VolumeFile file, RewrapToSecond(&newer));
+  const std::string text = file.Serialize();
+  for (size_t at = 0; at < text.size(); ++at) {
+    for (const int change : {0x01, 0x20, 0x80, 0xff}) {
+      std::string changed = text;
+      changed[at] = static_cast<char>(changed[at] ^ change);
+      const auto read = VolumeFile::Parse(changed);
+      if (!read.ok() || *read == file) continue;
+      EXPECT_THAT(OpenDeks(*read, *second_), Not(IsOk())) << at << " " << change;
+    }
+  }
+}
+
 TEST_F(VolumeFileTest, IsStoredAndLoaded) {
   const TempFolder folder;
   EXPECT_THAT(VolumeFile::Load(folder.path()), StatusIs(absl::StatusCode::kNotFound));
@@ -274,7 +291,7 @@ TEST_F(VolumeFileTest, IsStoredAndLoaded) {
   ASSERT_EQ(stat((folder / kVolumeFileName).c_str(), &facts), 0);
   EXPECT_EQ(facts.st_mode & 07777, 0600u);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1) << "nothing is left beside it";
-  EXPECT_THAT(file_.Store(folder / "missing"), testing::Not(IsOk()));
+  EXPECT_THAT(file_.Store(folder / "missing"), Not(IsOk()));
 }
 
 TEST_F(VolumeFileTest, NeverReplacesAGoodFileByOneThatCannotBeRead) {
