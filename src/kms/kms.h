@@ -35,6 +35,8 @@ struct KeyDescription {
   std::string resolved_uri;                   // as the KMS names it
   std::string state;                          // the provider's word: "Enabled", "Disabled", "PendingDeletion", …
   bool usable = false;                        // enabled, symmetric, for encryption and decryption
+  std::optional<FailureClass> failure;        // when not usable: the class that its use would fail with
+  std::string unusable_because;               // when not usable: one clause for people
   std::string key_version;                    // current one, where the KMS tells
   std::optional<absl::Time> deletion_date;
   std::optional<absl::Time> expires_at;
