@@ -120,7 +120,7 @@ class LocalKms : public Kms {
     ASSIGN_OR_RETURN(const SecretBytes secret, KeyOf(key));
     KmsWrapped wrapped{.ciphertext = Random::System().Bytes(kGcmNonceSize), .key_version = VersionOf(secret)};
     const auto sealed = GcmSeal(secret, wrapped.ciphertext, CanonicalContext(context), plaintext.Reveal(SecretAccess{}));
-    if (!sealed.ok()) return KmsError(FailureClass::kUnreachable, sealed.status().message());
+    if (!sealed.ok()) return KmsError(FailureClass::kUnreachable, FromAbsl(sealed.status().message()));
     wrapped.ciphertext.insert(wrapped.ciphertext.end(), sealed->begin(), sealed->end());
     return wrapped;
   }
