@@ -265,7 +265,7 @@ TEST_F(VolumeFileTest, BoundsHoldForDeksWrappingsAndKeks) {
   EXPECT_THAT(VolumeFile::Parse(keks.Serialize()), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("keks: must have 1 to 64")));
 }
 
-// Whatever byte is changed: the file is refused, or its MAC is wrong, or it says the same as before (white space, "\\u0041" for "A").
+// Whatever byte is changed: the file is refused, or its MAC is wrong, or it says the same as before (a line end turned into a blank).
 TEST_F(VolumeFileTest, NoChangedByteGoesUnnoticed) {
   const Dek newer = Dek::Generate(kVolume, 2, random_);
   LK_ASSERT_OK_AND_ASSIGN(const VolumeFile file, RewrapToSecond(&newer));
