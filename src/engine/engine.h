@@ -16,8 +16,8 @@ namespace latchkey {
 
 struct EngineLayout {
   std::string mount_point;     // the open volume; seen by `user` only (no allow_other), so what must be looked up there is done by a child running as `user`
-  std::string run_folder;      // outside the volume: socket, TLS key and certificate, hba file, credentials; owned by `user`, 0700; path short (socket < 108 bytes)
-  std::string state_folder;    // outside the volume: start-up stderr only, pid identity; never row data
+  std::string run_folder;      // outside the volume: socket, TLS key and certificate, hba file; owned by `user`, 0700; path short (socket < 108 bytes)
+  std::string state_folder;    // outside the volume, the agent's own: start-up stderr, pid identity, credentials; never row data
   std::string host;            // address to listen on
   int port = 0;
   std::optional<UserIds> user; // whom it runs as; unset: as ourselves
@@ -39,7 +39,8 @@ class Engine {
   virtual EngineEndpoint endpoint() const = 0;
   // Whether an initialised data folder is on the volume. An answer, or an error when it could not be seen.
   virtual absl::StatusOr<bool> HasData() = 0;
-  // Makes the data folder, the superuser `latchkey` with a random password kept in run_folder/credentials (0600). AlreadyExists when HasData().
+  // Makes the data folder, the superuser `latchkey` with a random password kept in state_folder/credentials (0600, engine/credentials.h; a run folder
+  // does not outlive a reboot). AlreadyExists when HasData().
   virtual absl::Status Initialise() = 0;
   // Starts (detached, own session, RLIMIT_CORE 0) and returns its root process at once; readiness is Probe()'s. Refuses when it runs already.
   virtual absl::StatusOr<ProcessId> Start() = 0;
@@ -53,6 +54,7 @@ class Engine {
   virtual absl::Status Kill() = 0;
 };
 
+// PostgreSQL's TCP port is open only while run_folder holds server.key and server.crt (PEM, owned by `user`, 0600): never without TLS.
 // Debian's PostgreSQL 15 (programs under /usr/lib/postgresql/15/bin, or `bin_folder`).
 struct PostgresqlOptions {
   EngineLayout layout;

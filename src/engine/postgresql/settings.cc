@@ -1,0 +1,56 @@
+#include "engine/postgresql/settings.h"
+
+#include <absl/strings/str_cat.h>
+
+namespace latchkey {
+
+std::string PostgresqlDataFolder(const EngineLayout& layout) { return layout.mount_point + "/pgdata"; }
+
+std::string PostgresqlHba() {
+  return "# Written by Latchkey at every start.\n"
+         "local   all all     scram-sha-256\n"
+         "hostssl all all all scram-sha-256\n";
+}
+
+std::vector<std::string> PostgresqlCommand(const std::string& bin_folder, const EngineLayout& layout, bool tls) {
+  std::vector<std::string> argv = {bin_folder + "/postgres", "-D", PostgresqlDataFolder(layout)};
+  const auto set = [&argv](const std::string& name, const std::string& value) {
+    argv.push_back("-c");
+    argv.push_back(absl::StrCat(name, "=", value));
+  };
+  const std::string& run = layout.run_folder;
+  set("hba_file", run + "/" + kHbaFile);
+  set("ident_file", run + "/" + kIdentFile);
+  set("unix_socket_directories", run);
+  set("unix_socket_permissions", "0700");
+  set("port", absl::StrCat(layout.port));
+  set("listen_addresses", tls ? layout.host : "");
+  set("ssl", tls ? "on" : "off");
+  if (tls) {
+    set("ssl_cert_file", run + "/" + kTlsCertificateFile);
+    set("ssl_key_file", run + "/" + kTlsKeyFile);
+  }
+  set("password_encryption", "scram-sha-256");
+  // Logs quote rows: they go into the volume, and so does everything temporary.
+  set("logging_collector", "on");
+  set("log_destination", "stderr");
+  set("log_directory", "log");
+  set("log_filename", "postgresql-%a.log");
+  set("log_file_mode", "0600");
+  set("log_truncate_on_rotation", "on");
+  set("log_rotation_age", "1d");
+  set("log_rotation_size", "0");
+  // Shared memory of parallel queries: /dev/shm would keep rows after a kill. The first 32 MB come from the anonymous main segment, the
+  // rest lies in files of the volume.
+  set("shared_memory_type", "mmap");
+  set("dynamic_shared_memory_type", "mmap");
+  set("min_dynamic_shared_memory", "32MB");
+  set("huge_pages", "off");
+  set("fsync", "on");
+  set("full_page_writes", "on");
+  set("data_sync_retry", "off");
+  set("cluster_name", layout.node_name);
+  return argv;
+}
+
+}  // namespace latchkey
