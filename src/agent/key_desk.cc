@@ -1,0 +1,266 @@
+#include "agent/key_desk.h"
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "base/log.h"
+#include "base/status.h"
+
+namespace latchkey {
+namespace {
+
+struct Waiter {
+  std::function<void(absl::StatusOr<FreshKek>)> done;
+};
+
+// One KEK: its keeper is touched by the thread that has set `busy`, or under the lock while it is not busy.
+struct Desk {
+  Desk(WrappedKek k, RootKey r, const LeasePolicy& policy, Clock& clock, Random& random)
+      : kek(std::move(k)), root(std::move(r)), keeper(policy, clock, random) {}
+  const WrappedKek kek;
+  const RootKey root;
+  LeaseKeeper keeper;
+  bool busy = false;
+  KeyReport report;
+  std::map<std::string, LeaseWatch> watches;
+  std::vector<Waiter> waiters;
+};
+
+class PooledKeyDesk : public KeyDesk {
+ public:
+  explicit PooledKeyDesk(Options options) : options_(std::move(options)) {
+    for (int i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { Work(); });
+  }
+  ~PooledKeyDesk() override { Stop(); }
+
+  void Stop() override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopping_) return;
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  void Watch(const std::string& node_id, LeaseWatch watch) override {
+    {
+      const std::lock_guard lock(mutex_);
+      const std::string id = watch.kek.id;
+      LeaveOthers(node_id, id);
+      DeskFor(watch.kek, watch.root).watches[node_id] = std::move(watch);
+    }
+    wake_.notify_one();
+  }
+
+  void Unwatch(const std::string& node_id) override {
+    const std::lock_guard lock(mutex_);
+    LeaveOthers(node_id, "");
+  }
+
+  void Fetch(const WrappedKek& kek, const RootKey& root, std::function<void(absl::StatusOr<FreshKek>)> done) override {
+    {
+      const std::lock_guard lock(mutex_);
+      Desk& desk = DeskFor(kek, root);
+      desk.waiters.push_back({std::move(done)});
+      // Asking sooner than the keeper wants to would be no confirmation of a refusal, and no kindness to a KMS in trouble.
+      if (!desk.busy && desk.report.health.ok) desk.keeper.Hurry();
+    }
+    wake_.notify_one();
+  }
+
+  void Mint(const RootKey& root, const KekContext& context, std::optional<Kek> previous,
+            std::function<void(absl::StatusOr<WrappedKek>)> done) override {
+    // std::function wants to be copyable; a Kek is not.
+    auto kek = std::make_shared<std::optional<Kek>>(std::move(previous));
+    Post([this, root, context, kek, done = std::move(done)] {
+      auto minted = MintKek(*options_.kms, root, context, kek->has_value() ? &**kek : nullptr, *options_.random, *options_.clock);
+      kek->reset();
+      done(std::move(minted));
+    });
+  }
+
+  void Test(const KeyTest& test, std::function<void(KeyVerdict)> done) override {
+    Post([this, test, done = std::move(done)] {
+      absl::Status status = options_.allowed ? options_.allowed(test.root) : absl::OkStatus();
+      KeyVerdict verdict{.test_id = test.id};
+      if (!status.ok()) {
+        verdict.failure = FailureClass::kUnsuitable;
+      } else {
+        status =
+            TestKey(*options_.kms, test.root,
+                    {{"latchkey:purpose", "key test"}, {"latchkey:cluster", test.cluster_id}, {"latchkey:region", test.region}}, nullptr);
+        if (!status.ok()) verdict.failure = FailureClassOf(status).value_or(FailureClass::kUnsuitable);
+      }
+      verdict.ok = status.ok();
+      verdict.message = std::string(FromAbsl(status.message()));
+      done(std::move(verdict));
+    });
+  }
+
+  KeyReport Report(const std::string& kek_id) const override {
+    const std::lock_guard lock(mutex_);
+    const auto it = desks_.find(kek_id);
+    return it == desks_.end() ? KeyReport{} : it->second->report;
+  }
+
+  KeyDeskCounters counters() const override {
+    const std::lock_guard lock(mutex_);
+    return counters_;
+  }
+
+ private:
+  // All below but Work and Ask: with the lock held.
+  Desk& DeskFor(const WrappedKek& kek, const RootKey& root) {
+    auto& desk = desks_[kek.id];
+    if (!desk) desk = std::make_shared<Desk>(kek, root, options_.policy, *options_.clock, *options_.random);
+    return *desk;
+  }
+
+  void LeaveOthers(const std::string& node_id, const std::string& but) {
+    for (auto it = desks_.begin(); it != desks_.end();) {
+      if (it->first != but) it->second->watches.erase(node_id);
+      it = Idle(*it->second) && it->first != but ? desks_.erase(it) : std::next(it);
+    }
+  }
+
+  static bool Idle(const Desk& desk) { return desk.watches.empty() && desk.waiters.empty() && !desk.busy; }
+
+  void Post(std::function<void()> job) {
+    {
+      const std::lock_guard lock(mutex_);
+      jobs_.push_back(std::move(job));
+    }
+    wake_.notify_one();
+  }
+
+  // The due desk that has waited longest; `next` becomes the moment of the earliest one that is not due.
+  std::shared_ptr<Desk> NextDue(absl::Duration now, absl::Duration& next) {
+    std::shared_ptr<Desk> found;
+    for (const auto& [id, desk] : desks_) {
+      if (desk->busy || Idle(*desk)) continue;
+      if (const auto busy = busy_roots_.find(desk->root.uri); busy != busy_roots_.end() && busy->second >= options_.most_per_root) continue;
+      if (desk->keeper.Due() > now) {
+        next = std::min(next, desk->keeper.Due());
+      } else if (!found || desk->keeper.Due() < found->keeper.Due()) {
+        found = desk;
+      }
+    }
+    return found;
+  }
+
+  void Work() {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+      if (!jobs_.empty()) {
+        const std::function<void()> job = std::move(jobs_.front());
+        jobs_.pop_front();
+        lock.unlock();
+        job();
+        lock.lock();
+        continue;
+      }
+      const absl::Duration now = options_.clock->BootTime();
+      // A test's clock moves without telling anybody, so no wait is longer than this.
+      absl::Duration next = now + absl::Milliseconds(500);
+      const std::shared_ptr<Desk> desk = NextDue(now, next);
+      if (!desk) {
+        wake_.wait_for(lock, absl::ToChronoNanoseconds(std::max(next - now, absl::Milliseconds(1))));
+        continue;
+      }
+      desk->busy = true;
+      ++busy_roots_[desk->root.uri];
+      lock.unlock();
+      wake_.notify_one();  // there may be more that is due
+      Ask(*desk);
+      lock.lock();
+      desk->busy = false;
+      if (--busy_roots_[desk->root.uri] == 0) busy_roots_.erase(desk->root.uri);
+      if (const auto it = desks_.find(desk->kek.id); it != desks_.end() && it->second == desk && Idle(*desk)) desks_.erase(it);
+    }
+  }
+
+  void Ask(Desk& desk) {
+    LeaseKeeper::Outcome outcome =
+        desk.keeper.Check([&](const KmsCall& call) { return UnwrapKek(*options_.kms, desk.kek, desk.root, call); });
+    std::map<std::string, LeaseWatch> watches;
+    std::vector<Waiter> waiters;
+    {
+      const std::lock_guard lock(mutex_);
+      const KeyHealth before = desk.report.health;
+      desk.report = {.health = desk.keeper.health(),
+                     .asked = true,
+                     .refused = outcome.kind == LeaseKeeper::Outcome::kSeal || desk.keeper.health().confirmed};
+      watches = desk.watches;
+      waiters.swap(desk.waiters);
+      Count(outcome);
+      if (before.ok != desk.report.health.ok || before.failure != desk.report.health.failure) {
+        Log(desk.report.health.ok ? LogLevel::kInfo : LogLevel::kWarning,
+            desk.report.health.ok ? "the KMS answers" : "the KMS does not unwrap",
+            {{"key", desk.root.uri},
+             {"class", desk.report.health.failure ? std::string(FailureClassName(*desk.report.health.failure)) : "OK"},
+             {"message", desk.report.health.message}});
+      }
+    }
+    if (outcome.kind == LeaseKeeper::Outcome::kRenew) {
+      for (const auto& [node_id, watch] : watches) {
+        if (!watch.grace || !watch.renew) continue;
+        const absl::Status renewed = watch.renew(*outcome.kek, outcome.asked_at, *watch.grace);
+        // A volume that is not open yet, or no more, has nothing to renew.
+        if (renewed.ok() || absl::IsUnavailable(renewed) || absl::IsFailedPrecondition(renewed)) continue;
+        Log(LogLevel::kError, "a lease was not renewed", {{"node", node_id}, {"error", std::string(FromAbsl(renewed.message()))}});
+        const std::lock_guard lock(mutex_);
+        ++counters_.failed_renewals;
+      }
+    }
+    for (Waiter& waiter : waiters) {
+      if (outcome.kind != LeaseKeeper::Outcome::kRenew) {
+        waiter.done(outcome.status);
+        continue;
+      }
+      auto copy = Kek::FromBytes(outcome.kek->bytes().Clone(), outcome.kek->context());
+      if (copy.ok()) {
+        waiter.done(FreshKek{*std::move(copy), outcome.asked_at});
+      } else {
+        waiter.done(copy.status());
+      }
+    }
+    for (const auto& [node_id, watch] : watches) {
+      if (watch.changed) watch.changed();
+    }
+  }
+
+  void Count(const LeaseKeeper::Outcome& outcome) {
+    if (outcome.kind == LeaseKeeper::Outcome::kRenew) {
+      ++counters_.successes;
+      return;
+    }
+    const auto failure = FailureClassOf(outcome.status);
+    if (failure && IsRefusal(*failure)) {
+      ++counters_.refusals;
+    } else if (failure && IsOutage(*failure)) {
+      ++counters_.outages;
+    } else {
+      ++counters_.corrupt;
+    }
+  }
+
+  const Options options_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::map<std::string, std::shared_ptr<Desk>> desks_;
+  std::map<std::string, int> busy_roots_;
+  std::deque<std::function<void()>> jobs_;
+  KeyDeskCounters counters_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+std::unique_ptr<KeyDesk> KeyDesk::Start(Options options) { return std::make_unique<PooledKeyDesk>(std::move(options)); }
+
+}  // namespace latchkey

@@ -1,0 +1,57 @@
+#include "agent/seal_host.h"
+
+#include <mutex>
+#include <thread>
+
+#include "agent/node_credentials.h"
+#include "agent/node_parts.h"
+#include "agent/node_record.h"
+#include "base/file.h"
+#include "base/status.h"
+
+namespace latchkey {
+namespace {
+
+absl::Status SealNode(const AgentConfig& config, const std::optional<UserIds>& user, const std::string& node_id) {
+  const NodePaths paths(config, node_id);
+  ASSIGN_OR_RETURN(NodeRecord record, LoadNodeRecord(paths.record));
+  const auto volume = MakeNodeVolume(config, user, node_id);
+  ProcessId engine_id;
+  if (record.desired) {
+    ASSIGN_OR_RETURN(const auto engine, MakeNodeEngine(config, user, *record.desired, record.port));
+    engine_id = engine->Find().value_or(ProcessId{});
+    RETURN_IF_ERROR(engine->Stop());
+  }
+  const VolumeFacts facts = volume->Look();
+  if (facts.daemon) {
+    RETURN_IF_ERROR(volume->Seal("HOST_STOPPED", engine_id));
+    record.seal_reason = "HOST_STOPPED";
+    return StoreNodeRecord(paths.record, record);
+  }
+  return facts.mounted ? volume->CleanUp(engine_id) : absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status SealHost(const AgentConfig& config) {
+  RETURN_IF_ERROR(PrepareHostFolders(config));
+  auto lock = LockFile(config.state_dir + "/agent.lock");
+  if (!lock.ok()) return Prefixed(lock.status(), "the agent still runs");
+  ASSIGN_OR_RETURN(const std::optional<UserIds> user, FindNodeUser(config));
+  ASSIGN_OR_RETURN(const std::vector<std::string> ids, ListNodeRecords(config));
+  std::mutex mutex;
+  absl::Status first;
+  std::vector<std::thread> threads;
+  for (const std::string& id : ids) {
+    threads.emplace_back([&, id] {
+      const absl::Status sealed = SealNode(config, user, id);
+      if (sealed.ok() || absl::IsNotFound(sealed)) return;
+      const std::lock_guard guard(mutex);
+      if (first.ok()) first = Prefixed(sealed, absl::StrCat("node ", id));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return first;
+}
+
+}  // namespace latchkey
