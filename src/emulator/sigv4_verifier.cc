@@ -1,6 +1,7 @@
 #include "emulator/sigv4_verifier.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/encoding.h"
 #include "base/status.h"
@@ -57,11 +58,21 @@ std::string RegionOfHost(std::string_view host) {
   return IsRegion(labels[1]) ? labels[1] : "";
 }
 
-Outcome<Done> CheckTime(const SignatureClaim& claim, const SignedService& service, absl::Time now) {
-  absl::Time signed_at;
+// "20150830T123600Z". Abseil's own %Y takes as many digits as there are, so the parts are set apart first.
+std::optional<absl::Time> ParseStamp(const std::string& text) {
+  if (text.size() != 16 || text[8] != 'T' || text[15] != 'Z') return std::nullopt;
+  const std::string spread = absl::StrCat(text.substr(0, 4), "-", text.substr(4, 2), "-", text.substr(6, 2), "T", text.substr(9, 2), ":",
+                                          text.substr(11, 2), ":", text.substr(13));
+  absl::Time t;
   std::string error;
-  if (claim.amz_date.size() != 16 || !absl::ParseTime(ToAbsl(kTimeForm), claim.amz_date, &signed_at, &error)) {
-    return Incomplete(service, absl::StrCat("Date must be in ISO-8601 'basic format'. Got '", claim.amz_date,
+  if (!absl::ParseTime(absl::RFC3339_full, spread, &t, &error)) return std::nullopt;
+  return t;
+}
+
+Outcome<Done> CheckTime(const SignatureClaim& claim, const SignedService& service, absl::Time now) {
+  const std::optional<absl::Time> signed_at = ParseStamp(claim.amz_date);
+  if (!signed_at) {
+    return Incomplete(service, absl::StrCat("Date must be in ISO-8601 'basic format'. Got '", claim.amz_date.substr(0, 64),
                                             "'. See http://en.wikipedia.org/wiki/ISO_8601"));
   }
   if (claim.date != claim.amz_date.substr(0, 8)) {
@@ -69,11 +80,11 @@ Outcome<Done> CheckTime(const SignatureClaim& claim, const SignedService& servic
                                      claim.date, "' != '", claim.amz_date.substr(0, 8), "', from '", claim.amz_date, "'."));
   }
   const std::string window = absl::StrCat(absl::ToInt64Minutes(service.skew), " min.)");
-  if (signed_at < now - service.skew) {
+  if (*signed_at < now - service.skew) {
     return Bad(service, absl::StrCat("Signature expired: ", claim.amz_date, " is now earlier than ", FormatStamp(now - service.skew), " (",
                                      FormatStamp(now), " - ", window));
   }
-  if (signed_at > now + service.skew) {
+  if (*signed_at > now + service.skew) {
     return Bad(service, absl::StrCat("Signature not yet current: ", claim.amz_date, " is still later than ",
                                      FormatStamp(now + service.skew), " (", FormatStamp(now), " + ", window));
   }

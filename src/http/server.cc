@@ -272,7 +272,8 @@ Task<bool> Handle(Core& core, Loop& loop, const std::shared_ptr<Session>& sessio
     session->wake.expires_at(SteadyClock::time_point::max());
     co_await session->wake.async_wait(kAwait);
   }
-  co_return session->response.has_value() && session->socket.is_open();
+  // Status 0 stands for no answer at all: the connection just ends.
+  co_return session->response.has_value() && session->response->status != 0 && session->socket.is_open();
 }
 
 // References: the caller's frame outlives this one, and GCC 12 needs arguments of co_await to be simple.

@@ -1,5 +1,5 @@
-// An HTTP/1.1 server, plain or TLS 1.2+, on Boost.Beast. Connections are coroutines on one I/O thread a core; handlers are plain functions on
-// a bounded pool, and may answer later from any thread (a parked long poll holds no thread).
+// An HTTP/1.1 server, plain or TLS 1.2+, on Boost.Beast. Connections are coroutines on one I/O thread a core; handlers are plain functions
+// on a bounded pool, and may answer later from any thread (a parked long poll holds no thread).
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -15,7 +15,7 @@
 namespace latchkey {
 
 // Answers one request; copyable, callable once from any thread (later calls do nothing). When the last copy goes without a call, the
-// server answers 500.
+// server answers 500. A response with status 0 closes the connection without an answer.
 class HttpResponder {
  public:
   explicit HttpResponder(std::function<void(HttpResponse)> send);
@@ -34,19 +34,19 @@ struct HttpServerOptions {
   HttpHandler handler;
   int handler_threads = 4;
   int io_threads = 1;
-  size_t max_body = 1 << 20;          // larger bodies are answered 413 and the connection is closed
-  size_t max_header = 32 << 10;       // larger: 431
-  size_t max_connections = 4096;      // further ones are closed at once
-  size_t max_queued = 1024;           // requests waiting for a handler thread; further ones are answered 503
+  size_t max_body = 1 << 20;      // larger bodies are answered 413 and the connection is closed
+  size_t max_header = 32 << 10;   // larger: 431
+  size_t max_connections = 4096;  // further ones are closed at once
+  size_t max_queued = 1024;       // requests waiting for a handler thread; further ones are answered 503
   absl::Duration idle_timeout = absl::Seconds(75);
   absl::Duration request_timeout = absl::Seconds(30);  // for a request to arrive completely
   // Answer for what fails before the handler (400, 413, 431, 503); text/plain when unset. Lets a dialect keep its form of errors.
   std::function<HttpResponse(int status, std::string_view message)> early_error;
 
   // TLS, when certificate_pem is not empty.
-  std::string certificate_pem;   // chain
+  std::string certificate_pem;  // chain
   std::string private_key_pem;
-  std::string client_ca_pem;     // not empty: client certificates are asked for and verified against it
+  std::string client_ca_pem;  // not empty: client certificates are asked for and verified against it
   bool require_client_certificate = false;
 };
 
