@@ -1,0 +1,203 @@
+#include "kms/aws/aws_kms.h"
+
+#include <cstdlib>
+#include <map>
+#include <mutex>
+
+#include "base/status.h"
+#include "kms/aws/arn.h"
+#include "kms/aws/credentials.h"
+#include "kms/aws/kms_client.h"
+#include "kms/aws/sts.h"
+
+namespace latchkey {
+namespace {
+
+constexpr size_t kMaxPlaintext = 190;
+constexpr size_t kMaxCiphertext = 6144;
+constexpr size_t kMaxRoles = 256;
+constexpr absl::Duration kRenewBefore = absl::Minutes(5);
+
+// Why a key in this state cannot be used; nullopt when it can.
+std::optional<FailureClass> FailureOfState(std::string_view state) {
+  if (state == "Enabled" || state == "Updating") return std::nullopt;
+  if (state == "Disabled") return FailureClass::kDisabled;
+  if (state == "PendingDeletion" || state == "PendingReplicaDeletion") return FailureClass::kPendingDeletion;
+  if (state == "PendingImport") return FailureClass::kDestroyed;
+  if (state == "Unavailable" || state == "Creating") return FailureClass::kUnreachable;
+  return FailureClass::kAmbiguous;
+}
+
+KeyDescription Describe(const AwsKeyMetadata& metadata) {
+  KeyDescription description{.resolved_uri = metadata.arn,
+                             .state = metadata.key_state,
+                             .key_version = metadata.key_material_id,
+                             .deletion_date = metadata.deletion_date,
+                             .expires_at = metadata.valid_to};
+  if (metadata.key_usage != "ENCRYPT_DECRYPT" || metadata.key_spec != "SYMMETRIC_DEFAULT") {
+    description.failure = FailureClass::kUnsuitable;
+    description.unusable_because = absl::StrCat("it is a key of usage ", metadata.key_usage, " and kind ", metadata.key_spec,
+                                                ", not a symmetric one for encryption and decryption");
+    return description;
+  }
+  description.failure = FailureOfState(metadata.key_state);
+  description.usable = !description.failure;
+  if (description.failure) description.unusable_because = absl::StrCat("its state is ", metadata.key_state);
+  return description;
+}
+
+class AwsKms : public Kms {
+ public:
+  explicit AwsKms(AwsKmsOptions options)
+      : options_(std::move(options)),
+        transport_({.ca_pem = options_.ca_pem,
+                    .attempt_timeout = options_.attempt_timeout,
+                    .first_backoff = options_.first_backoff,
+                    .clock = options_.clock}),
+        identity_({.profile = options_.profile,
+                   .shared_credentials_file = options_.shared_credentials_file,
+                   .config_file = options_.config_file,
+                   .environment = options_.environment,
+                   .clock = options_.clock},
+                  transport_) {}
+
+  std::string_view type() const override { return "AWS_KMS"; }
+
+  absl::Status Check(const RootKey& key) const override { return Parse(key).status(); }
+
+  absl::StatusOr<KeyDescription> Describe(const RootKey& key, const KmsCall& call) override {
+    return WithTarget<KeyDescription>(key, call, [&](const KmsTarget& target, const CallBudget& budget) -> absl::StatusOr<KeyDescription> {
+      ASSIGN_OR_RETURN(const AwsKeyMetadata metadata, KmsDescribeKey(transport_, target, key.uri, budget));
+      return latchkey::Describe(metadata);
+    });
+  }
+
+  absl::StatusOr<KmsWrapped> Wrap(const RootKey& key, const SecretBytes& plaintext, const KmsContext& context,
+                                  const KmsCall& call) override {
+    if (plaintext.empty() || plaintext.size() > kMaxPlaintext) {
+      return KmsError(FailureClass::kUnsuitable, absl::StrCat("plaintext: must be 1 to ", kMaxPlaintext, " bytes"));
+    }
+    return WithTarget<KmsWrapped>(key, call, [&](const KmsTarget& target, const CallBudget& budget) -> absl::StatusOr<KmsWrapped> {
+      ASSIGN_OR_RETURN(auto ciphertext, KmsEncrypt(transport_, target, key.uri, plaintext, context, budget));
+      return KmsWrapped{.ciphertext = std::move(ciphertext), .key_version = ""};
+    });
+  }
+
+  absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const std::vector<uint8_t>& ciphertext, const KmsContext& context,
+                                     const KmsCall& call) override {
+    if (ciphertext.empty() || ciphertext.size() > kMaxCiphertext) {
+      return KmsError(FailureClass::kCorrupt, "the wrapped key has a length that AWS KMS does not make");
+    }
+    return WithTarget<SecretBytes>(key, call, [&](const KmsTarget& target, const CallBudget& budget) -> absl::StatusOr<SecretBytes> {
+      ASSIGN_OR_RETURN(KmsPlaintext plaintext, KmsDecrypt(transport_, target, key.uri, ciphertext, context, budget));
+      return std::move(plaintext.bytes);
+    });
+  }
+
+ private:
+  using SharedRole = std::shared_ptr<SingleFlight<SharedAwsCredentials>>;
+
+  static absl::StatusOr<AwsKeyArn> Parse(const RootKey& key) {
+    auto arn = ParseKeyArn(key.uri);
+    if (!arn.ok()) return KmsError(FailureClass::kUnsuitable, absl::StrCat("uri: ", arn.status().message()));
+    if (!key.auth_principal.empty()) {
+      const absl::Status role = CheckRoleArn(key.auth_principal, arn->partition);
+      if (!role.ok()) return KmsError(FailureClass::kUnsuitable, absl::StrCat("auth_principal: ", role.message()));
+    }
+    return arn;
+  }
+
+  // Runs one operation as the key's role. Once more with new credentials when those that were kept are not accepted any more: a role that
+  // was deleted shows so, and only stepping into it anew tells the owner's no from trouble of our own.
+  template <typename T, typename Operation>
+  absl::StatusOr<T> WithTarget(const RootKey& key, const KmsCall& call, const Operation& operation) {
+    const CallBudget budget(options_.call_budget);
+    ASSIGN_OR_RETURN(const AwsKeyArn arn, Parse(key));
+    const std::string_view suffix = DnsSuffix(arn.partition);
+    KmsTarget target;
+    target.endpoint = options_.kms_endpoint.empty() ? absl::StrCat("https://kms.", arn.region, ".", ToAbsl(suffix)) : options_.kms_endpoint;
+    target.region = arn.region;
+    target.fresh = call.fresh;
+    const StsTarget sts{
+        .endpoint = options_.sts_endpoint.empty() ? absl::StrCat("https://sts.", arn.region, ".", ToAbsl(suffix)) : options_.sts_endpoint,
+        .region = arn.region};
+    ASSIGN_OR_RETURN(target.credentials, CredentialsFor(key, sts, call.fresh, false, budget));
+    absl::StatusOr<T> result = operation(target, budget);
+    if (!result.ok() && !call.fresh && FailureClassOf(result.status()) == FailureClass::kIdentity) {
+      target.fresh = true;
+      ASSIGN_OR_RETURN(target.credentials, CredentialsFor(key, sts, true, true, budget));
+      result = operation(target, budget);
+    }
+    if (!result.ok() && FailureClassOf(result.status()) == FailureClass::kAmbiguous) return Refined(key, target, result.status(), budget);
+    return result;
+  }
+
+  // KMS does not tell a key that is gone from one that is denied; DescribeKey works in every state and may.
+  absl::Status Refined(const RootKey& key, const KmsTarget& target, const absl::Status& ambiguous, const CallBudget& budget) {
+    const auto metadata = KmsDescribeKey(transport_, target, key.uri, budget);
+    if (metadata.ok()) {
+      // The key is there and can be seen: what was refused is its use.
+      const FailureClass c = FailureOfState(metadata->key_state).value_or(FailureClass::kDenied);
+      return WithFailureClass(Prefixed(ambiguous, absl::StrCat("the key's state is ", metadata->key_state)), c);
+    }
+    if (FailureClassOf(metadata.status()) == FailureClass::kDestroyed) return metadata.status();
+    return ambiguous;
+  }
+
+  absl::StatusOr<SharedAwsCredentials> CredentialsFor(const RootKey& key, const StsTarget& sts, bool fresh, bool new_identity,
+                                                      const CallBudget& budget) {
+    if (key.auth_principal.empty()) return identity_.Get(sts, new_identity, budget);
+    const auto valid = [this](const SharedAwsCredentials& c) { return options_.clock->Now() < c->expires; };
+    const auto fetch = [&]() -> absl::StatusOr<SharedAwsCredentials> {
+      absl::StatusOr<SharedAwsCredentials> role = StepIn(key, sts, false, fresh, budget);
+      // Our identity may have been replaced meanwhile.
+      if (!role.ok() && FailureClassOf(role.status()) == FailureClass::kIdentity) role = StepIn(key, sts, true, true, budget);
+      if (!role.ok()) return role;
+      // Kept for a shorter time than STS allows, so that a role that was taken away is noticed.
+      auto kept = std::make_shared<AwsCredentials>();
+      kept->access_key_id = (*role)->access_key_id;
+      kept->secret_access_key = (*role)->secret_access_key.Clone();
+      kept->session_token = (*role)->session_token.Clone();
+      kept->expires = std::min((*role)->expires - kRenewBefore, options_.clock->Now() + options_.role_credentials_age);
+      return SharedAwsCredentials(std::move(kept));
+    };
+    return RoleOf(key, sts)->Get(fresh, valid, fetch, budget.end(),
+                                 KmsError(FailureClass::kUnreachable, "AWS STS AssumeRole: no answer in time"));
+  }
+
+  absl::StatusOr<SharedAwsCredentials> StepIn(const RootKey& key, const StsTarget& sts, bool new_identity, bool fresh,
+                                              const CallBudget& budget) {
+    ASSIGN_OR_RETURN(const SharedAwsCredentials identity, identity_.Get(sts, new_identity, budget));
+    return AssumeRole(transport_, sts, *identity, key.auth_principal, key.external_id, fresh, budget);
+  }
+
+  SharedRole RoleOf(const RootKey& key, const StsTarget& sts) {
+    const std::string name = absl::StrCat(sts.region, "\n", key.auth_principal, "\n", key.external_id);
+    const std::lock_guard lock(mutex_);
+    // Callers that wait on one that goes keep it alive; the next asks STS again, which is all that is lost.
+    if (roles_.size() >= kMaxRoles && !roles_.contains(name)) roles_.erase(roles_.begin());
+    SharedRole& role = roles_[name];
+    if (role == nullptr) role = std::make_shared<SingleFlight<SharedAwsCredentials>>();
+    return role;
+  }
+
+  const AwsKmsOptions options_;
+  AwsTransport transport_;
+  AwsIdentity identity_;
+  std::mutex mutex_;
+  std::map<std::string, SharedRole> roles_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kms> NewAwsKms(AwsKmsOptions options) {
+  if (!options.environment) {
+    options.environment = [](const char* name) -> std::string {
+      const char* value = std::getenv(name);
+      return value == nullptr ? "" : value;
+    };
+  }
+  return std::make_unique<AwsKms>(std::move(options));
+}
+
+}  // namespace latchkey

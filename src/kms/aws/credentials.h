@@ -1,0 +1,48 @@
+// Who we are at AWS: our own identity, from the environment, a web identity token, or a profile, in this order.
+// docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "kms/aws/profile.h"
+#include "kms/aws/single_flight.h"
+#include "kms/aws/sts.h"
+#include "kms/aws/transport.h"
+
+namespace latchkey {
+
+struct AwsIdentityOptions {
+  std::string profile, shared_credentials_file, config_file;  // as in AwsKmsOptions
+  std::function<std::string(const char* name)> environment;   // "" for a variable that is not set
+  Clock* clock = &Clock::Real();
+};
+
+// Thread-safe. Reads environment and files at each call; what STS gave is kept until five minutes before it expires.
+class AwsIdentity {
+ public:
+  AwsIdentity(AwsIdentityOptions options, AwsTransport& transport) : options_(std::move(options)), transport_(transport) {}
+
+  // `target` is the STS asked for a web identity. Failures are of class IDENTITY, or an outage of STS.
+  absl::StatusOr<SharedAwsCredentials> Get(const StsTarget& target, bool fresh, const CallBudget& budget);
+
+ private:
+  struct WebIdentity {
+    std::string token_file, role_arn, session_name;
+  };
+  std::string Environment(const char* name) const { return options_.environment(name); }
+  std::string PathOf(const std::string& option, const char* variable, const char* under_home) const;
+  absl::StatusOr<SharedAwsCredentials> FromWebIdentity(const WebIdentity& web, const StsTarget& target, bool fresh,
+                                                       const CallBudget& budget);
+  absl::StatusOr<SharedAwsCredentials> FromProfile(const StsTarget& target, bool fresh, const CallBudget& budget);
+
+  const AwsIdentityOptions options_;
+  AwsTransport& transport_;
+  SingleFlight<SharedAwsCredentials> web_identity_;
+};
+
+}  // namespace latchkey
