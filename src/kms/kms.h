@@ -1,5 +1,5 @@
-// One interface to every KMS. A provider lives in a folder of its own (aws/, local/): a client that talks the wire, and an adapter that fits it
-// to this interface. The key hierarchy is not known here: what is wrapped are anonymous secret bytes.
+// One interface to every KMS. A provider lives in a folder of its own (aws/, local/): a client that talks the wire, and an adapter that
+// fits it to this interface. The key hierarchy is not known here: what is wrapped are anonymous secret bytes.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -20,7 +20,8 @@ namespace latchkey {
 // Attaches a failure class to a status, as a payload; code and message stay. Reading one that has none gives nullopt.
 absl::Status WithFailureClass(absl::Status status, FailureClass c);
 std::optional<FailureClass> FailureClassOf(const absl::Status& status);
-// A status of that class: the code is PermissionDenied for refusals, Unavailable for outages, DataLoss for kCorrupt, InvalidArgument for kUnsuitable.
+// A status of that class: the code is PermissionDenied for refusals, Unavailable for outages, DataLoss for kCorrupt, InvalidArgument for
+// kUnsuitable.
 absl::Status KmsError(FailureClass c, std::string_view message);
 
 // Pairs that the KMS binds to the ciphertext (encryption context, AAD). Not secret: it appears in the KMS's own logs.
@@ -32,12 +33,12 @@ struct KmsCall {
 };
 
 struct KeyDescription {
-  std::string resolved_uri;                   // as the KMS names it
-  std::string state;                          // the provider's word: "Enabled", "Disabled", "PendingDeletion", …
-  bool usable = false;                        // enabled, symmetric, for encryption and decryption
-  std::optional<FailureClass> failure;        // when not usable: the class that its use would fail with
-  std::string unusable_because;               // when not usable: one clause for people
-  std::string key_version;                    // current one, where the KMS tells
+  std::string resolved_uri;             // as the KMS names it
+  std::string state;                    // the provider's word: "Enabled", "Disabled", "PendingDeletion", …
+  bool usable = false;                  // enabled, symmetric, for encryption and decryption
+  std::optional<FailureClass> failure;  // when not usable: the class that its use would fail with
+  std::string unusable_because;         // when not usable: one clause for people
+  std::string key_version;              // current one, where the KMS tells
   std::optional<absl::Time> deletion_date;
   std::optional<absl::Time> expires_at;
   std::optional<bool> rotation_enabled;
@@ -45,7 +46,7 @@ struct KeyDescription {
 
 struct KmsWrapped {
   std::vector<uint8_t> ciphertext;
-  std::string key_version;                    // empty where the KMS does not tell
+  std::string key_version;  // empty where the KMS does not tell
 };
 
 // Thread-safe. Every error of the three calls carries a FailureClass. A call lasts at most 10 s.
@@ -58,7 +59,8 @@ class Kms {
   virtual absl::Status Check(const RootKey& key) const = 0;
   virtual absl::StatusOr<KeyDescription> Describe(const RootKey& key, const KmsCall& call) = 0;
   // `plaintext`: 1 to 190 bytes (what RSA-OAEP with 2,048 bits carries, the least of all types).
-  virtual absl::StatusOr<KmsWrapped> Wrap(const RootKey& key, const SecretBytes& plaintext, const KmsContext& context, const KmsCall& call) = 0;
+  virtual absl::StatusOr<KmsWrapped> Wrap(const RootKey& key, const SecretBytes& plaintext, const KmsContext& context,
+                                          const KmsCall& call) = 0;
   // kCorrupt when ciphertext, context and key do not belong together.
   virtual absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const std::vector<uint8_t>& ciphertext, const KmsContext& context,
                                              const KmsCall& call) = 0;
@@ -76,11 +78,11 @@ class KmsSet {
 };
 
 struct KeyTestStep {
-  std::string name;         // "form", "describe", "wrap", "unwrap", "context"
+  std::string name;  // "form", "describe", "wrap", "unwrap", "context"
   absl::Duration took;
 };
-// Form, describe, wrap a random probe under a context, unwrap it, compare, and see that another context is refused. Stops at the first failure,
-// whose status carries the class. `steps` (may be null) gets what succeeded.
+// Form, describe, wrap a random probe under a context, unwrap it, compare, and see that another context is refused. Stops at the first
+// failure, whose status carries the class. `steps` (may be null) gets what succeeded.
 absl::Status TestKey(const KmsSet& kms, const RootKey& key, const KmsContext& context, std::vector<KeyTestStep>* steps);
 
 }  // namespace latchkey
