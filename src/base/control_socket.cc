@@ -32,6 +32,7 @@ using internal::FrameWriter;
 constexpr int kWorkers = 4;
 constexpr size_t kMostConnections = 32;
 constexpr absl::Duration kPeerPatience = absl::Seconds(30);  // for sending a request, and again for taking the answer
+constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
 constexpr absl::Duration kFlushAtEnd = absl::Seconds(2);
 
 absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
@@ -170,7 +171,9 @@ class RealControlServer : public ControlServer {
   }
 
   void PollOnce(absl::Time wake_at) {
-    std::vector<pollfd> polls = {{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    const bool accepting = absl::Now() >= accept_after_;
+    if (!accepting) wake_at = std::min(wake_at, accept_after_);
+    std::vector<pollfd> polls = {{wake_.get(), POLLIN, 0}, {accepting ? listener_.get() : -1, POLLIN, 0}};
     for (const Connection& c : connections_) {
       polls.push_back(
           {c.phase == Connection::kHandling ? -1 : c.fd.get(), static_cast<short>(c.phase == Connection::kReading ? POLLIN : POLLOUT), 0});
@@ -224,7 +227,11 @@ class RealControlServer : public ControlServer {
 
   void Accept() {
     UniqueFd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd.valid()) return;
+    if (!fd.valid()) {
+      // Out of descriptors: the listener stays readable, and asking again at once would only burn time.
+      if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) accept_after_ = absl::Now() + kAcceptPause;
+      return;
+    }
     ucred peer{};
     socklen_t size = sizeof peer;
     if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return;
@@ -254,6 +261,7 @@ class RealControlServer : public ControlServer {
   // The loop's own.
   std::list<Connection> connections_;
   uint64_t last_id_ = 0;
+  absl::Time accept_after_ = absl::InfinitePast();
 
   std::mutex mutex_;
   std::condition_variable work_;

@@ -4,7 +4,10 @@
 // Wire, both ways, one request and one answer a connection:
 //   u32 length of JSON (little endian, ≤ 1 MiB) | u32 length of secret (≤ 4 KiB) | JSON object | secret bytes
 // The socket file has mode 0600, and SO_PEERCRED is checked: only root, our own user and `allowed_uids` are served.
-// An error answer is {"error": {"code": <absl code>, "message": …}}; ControlCall turns it back into a Status.
+// An error answer is {"error": {"code": <absl code>, "message": …}}; ControlCall turns it back into a Status (payloads are lost). So a
+// handler's own answer has no field "error".
+// A peer has 30 s to send its request and 30 s to take the answer; it holds up nobody else meanwhile. At most 32 connections at a time: the
+// one that has been silent longest makes room.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -34,7 +37,8 @@ class ControlServer {
     std::vector<uid_t> allowed_uids;
     Handler handler;                   // called on one of 4 threads; concurrently
   };
-  // Listens and serves until destroyed.
+  // Listens and serves until destroyed. FailedPrecondition when another process listens there. The destructor waits for handlers under way and
+  // sends their answers; it must not run inside a handler.
   static absl::StatusOr<std::unique_ptr<ControlServer>> Start(Options options);
   virtual ~ControlServer() = default;
 };

@@ -41,7 +41,7 @@ struct SpawnOptions {
   std::string output_file;                    // stdout and stderr appended there (0600); empty: /dev/null
   std::vector<int> keep_fds;                  // stay open in the child under the same number; all others above 2 are closed
   bool detached = true;                       // double fork and setsid: outlives us and needs no reaping by us
-  bool die_with_parent = false;               // PR_SET_PDEATHSIG SIGKILL; only with detached = false
+  bool die_with_parent = false;               // PR_SET_PDEATHSIG SIGKILL, when the *thread* that spawned it ends; only with detached = false
 };
 // Starts a program with RLIMIT_CORE 0 and all signals at their defaults. An exec that fails is reported here, with errno. With detached = false
 // the caller reaps (WaitForExit reaps its own children).
