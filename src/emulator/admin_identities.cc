@@ -30,7 +30,7 @@ absl::StatusOr<std::vector<std::string>> ReadPrincipals(const json::array& list)
     const std::optional<emulator::Arn> arn = emulator::ParseArn(one);
     const bool identity = arn && (arn->service == "iam" || arn->service == "sts") && emulator::IsAccountId(arn->account);
     if (one != "*" && !emulator::IsAccountId(one) && !identity) {
-      return InvalidArgument("principals: ", one.substr(0, 256), " is no ARN of an identity, account or \"*\"");
+      return InvalidArgument("principals: ", emulator::Quotable(one), " is no ARN of an identity, account or \"*\"");
     }
     out.push_back(std::move(one));
   }
@@ -166,7 +166,7 @@ EmulatorAdmin::Result EmulatorAdmin::TrustRole(const Body& body) {
   reader.RefuseUnknown();
   RETURN_IF_ERROR(reader.status());
   const auto found = world_.roles.find(arn);
-  if (found == world_.roles.end()) return NotFound("role: there is no role ", arn.substr(0, 256));
+  if (found == world_.roles.end()) return NotFound("role: there is no role ", emulator::Quotable(arn));
   if (principals != nullptr) {
     ASSIGN_OR_RETURN(found->second.principals, ReadPrincipals(*principals));
   }
@@ -181,7 +181,7 @@ EmulatorAdmin::Result EmulatorAdmin::UntrustRole(const Body& body) {
   reader.RefuseUnknown();
   RETURN_IF_ERROR(reader.status());
   const auto found = world_.roles.find(arn);
-  if (found == world_.roles.end()) return NotFound("role: there is no role ", arn.substr(0, 256));
+  if (found == world_.roles.end()) return NotFound("role: there is no role ", emulator::Quotable(arn));
   found->second.trusted = false;
   return Shown(found->second);
 }
@@ -220,7 +220,7 @@ absl::StatusOr<json::object> EmulatorAdmin::Seed(const DevelopmentSeed& seed) {
   if (!IsExternalId(seed.external_id)) return InvalidArgument("external_id: must be 2 to 1224 letters, digits or _+=,.@:/-");
   if (seed.regions.empty() || seed.regions.size() > 50) return InvalidArgument("regions: must be 1 to 50");
   for (const std::string& region : seed.regions) {
-    if (!emulator::IsRegion(region)) return InvalidArgument("regions: ", region.substr(0, 64), " is not the name of a region");
+    if (!emulator::IsRegion(region)) return InvalidArgument("regions: ", emulator::Quotable(region, 64), " is not the name of a region");
   }
   const auto user = world_.users.find(kDevelopmentAccessKeyId);
   if (user == world_.users.end()) RETURN_IF_ERROR(AddUser(kOperatorAccount, "latchkey", kDevelopmentAccessKeyId, {}).status());
@@ -235,20 +235,22 @@ absl::StatusOr<json::object> EmulatorAdmin::Seed(const DevelopmentSeed& seed) {
   json::object regions;
   for (const std::string& region : seed.regions) {
     json::object names;
-    const std::tuple<const char*, const char*, const char*> wanted[] = {{"escrow_key", kOperatorAccount, "alias/latchkey-escrow"},
-                                                                        {"owner_key", kOwnerAccount, "alias/owner-key-1"},
-                                                                        {"second_owner_key", kOwnerAccount, "alias/owner-key-2"}};
-    for (const auto& [label, account, alias] : wanted) {
-      const auto found = std::find_if(world_.keys.begin(), world_.keys.end(), [&, account = account, alias = alias](const auto& item) {
-        return item.second.account == account && item.second.region == region && item.second.alias == alias;
+    struct Wanted {
+      const char *label, *account, *alias;
+    };
+    for (const Wanted& wanted :
+         {Wanted{"escrow_key", kOperatorAccount, "alias/latchkey-escrow"}, Wanted{"owner_key", kOwnerAccount, "alias/owner-key-1"},
+          Wanted{"second_owner_key", kOwnerAccount, "alias/owner-key-2"}}) {
+      const auto found = std::find_if(world_.keys.begin(), world_.keys.end(), [&](const auto& item) {
+        return item.second.account == wanted.account && item.second.region == region && item.second.alias == wanted.alias;
       });
       if (found != world_.keys.end()) {
-        names[label] = found->first;
+        names[wanted.label] = found->first;
         continue;
       }
-      emulator::NewKey key{.account = account, .region = region, .alias = alias};
+      emulator::NewKey key{.account = wanted.account, .region = region, .alias = wanted.alias};
       ASSIGN_OR_RETURN(const emulator::Key* made, emulator::AddKey(world_, std::move(key), emulator_.Now(), *emulator_.options_.random));
-      names[label] = made->arn;
+      names[wanted.label] = made->arn;
     }
     regions[region] = std::move(names);
   }

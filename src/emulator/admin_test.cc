@@ -107,6 +107,16 @@ TEST_F(AdminTest, TheLogTellsWhoAskedWhatAndHoldsNoSecret) {
   ASSERT_EQ(after.at("calls").as_array().size(), 1U) << "numbers go on above those that were given before a restart";
 }
 
+TEST_F(AdminTest, BytesFromOutsideDoNotSpoilTheLog) {
+  EXPECT_EQ(Sts(operator_, "Action=%FF%00%C3x").status, 400);
+  std::vector<uint8_t> blob = Base64Decode(Encrypted(operator_, escrow_key_)).value();
+  blob[10] = 0xff;
+  EXPECT_EQ(Kms(operator_, "Decrypt", {{"CiphertextBlob", Base64Encode(blob)}}).type(), "AccessDeniedException");
+  const HttpRequest request{.method = "GET", .target = "/_admin/calls", .path = "/_admin/calls", .peer_address = "127.0.0.1"};
+  LK_ASSERT_OK_AND_ASSIGN(const json::object calls, ParseJsonObject(emulator_->Handle(request).body));
+  EXPECT_EQ(calls.at("calls").as_array()[0].as_object().at("operation"), std::string(3, '?') + "x");
+}
+
 TEST_F(AdminTest, ARestartKeepsEverything) {
   const TestIdentity role = AsRole();
   const std::string blob = Encrypted(role, owner_key_, {{"a", "b"}});

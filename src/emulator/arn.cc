@@ -70,6 +70,14 @@ std::string SessionArn(std::string_view account, std::string_view role, std::str
   return Join("aws", "sts", "", account, "assumed-role/" + std::string(role) + "/" + std::string(session));
 }
 
+std::string Quotable(std::string_view text, size_t most) {
+  std::string out(text.substr(0, most));
+  for (char& c : out) {
+    if (c < 0x20 || c > 0x7e) c = '?';
+  }
+  return out;
+}
+
 bool IsAccountId(std::string_view text) { return text.size() == 12 && IsDigits(text); }
 
 bool IsRegion(std::string_view text) {

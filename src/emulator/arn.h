@@ -23,6 +23,9 @@ std::string UserArn(std::string_view account, std::string_view name);
 std::string RoleArn(std::string_view account, std::string_view name);
 std::string SessionArn(std::string_view account, std::string_view role, std::string_view session);
 
+// At most `most` bytes of text from outside that may be quoted in JSON and XML: what is not printable ASCII becomes "?".
+std::string Quotable(std::string_view text, size_t most = 256);
+
 bool IsAccountId(std::string_view text);  // 12 digits
 bool IsRegion(std::string_view text);     // "us-east-1", "us-gov-west-1"
 bool IsKeyId(std::string_view text);      // a UUID, or mrk- and 32 hex digits

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "emulator/admin_api.h"
+#include "emulator/arn.h"
 #include "emulator/authenticate.h"
 #include "emulator/kms_api.h"
 #include "emulator/sts_api.h"
@@ -138,7 +139,7 @@ EmulatorAnswer Emulator::AnswerAws(const HttpRequest& request, const std::string
     form = ParseForm(request.body);
     if (form) operation = emulator::FormValue(*form, "Action");
   }
-  emulator::CallRecord record{.time = Now(), .service = service, .operation = operation.substr(0, 64), .region = ""};
+  emulator::CallRecord record{.time = Now(), .service = service, .operation = emulator::Quotable(operation, 64)};
   EmulatorAnswer answer;
   const auto finish = [&](const AwsError* error) {
     record.status = answer.response.status;
@@ -181,7 +182,7 @@ EmulatorAnswer Emulator::AnswerAws(const HttpRequest& request, const std::string
     const bool known = operation == "AssumeRole" || operation == "GetCallerIdentity" || web_identity;
     if (!known || version != kStsVersion) {
       return refuse({"InvalidAction",
-                     absl::StrCat("Could not find operation ", operation.substr(0, 64), " for version ",
+                     absl::StrCat("Could not find operation ", emulator::Quotable(operation, 64), " for version ",
                                   version.empty() ? "NO_VERSION_SPECIFIED" : version.substr(0, 64)),
                      400});
     }

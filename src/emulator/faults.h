@@ -22,7 +22,7 @@ namespace latchkey::emulator {
 //   truncate     half of the right answer's body
 //   corrupt      the right answer with bytes in its middle overwritten
 //   other-bytes  a well-formed Decrypt answer whose plaintext is another one
-// `delay_ms` goes with each of them.
+// `delay_ms` goes with each of them: a drop with a delay is a service that hangs.
 struct Fault {
   std::string operation = "*";  // "Decrypt", "AssumeRole", …
   std::string action;

@@ -2,6 +2,7 @@
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/status.h"
+#include "emulator/arn.h"
 #include "emulator/ciphertext.h"
 #include "emulator/kms_common.h"
 
@@ -59,7 +60,7 @@ Outcome<Opened> Open(KmsCallState& call, const KmsFields& fields, std::string_vi
   const std::optional<BlobHead> head = ReadBlobHead(blob.Reveal(SecretAccess{}));
   if (!head) return InvalidCiphertext();
   if (opened.key == nullptr) {
-    call.key = head->key_arn.substr(0, 256);
+    call.key = Quotable(head->key_arn);
     const auto found = call.world.keys.find(head->key_arn);
     if (found == call.world.keys.end() || found->second.region != call.region) return NoSuchCiphertextKey(call, action);
     opened.key = &found->second;

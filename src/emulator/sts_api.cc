@@ -173,8 +173,8 @@ std::string XmlEscape(std::string_view text) {
         out += "&#39;";
         break;
       default:
-        // Controls have no place in XML 1.0.
-        out.push_back(c < 0x20 && c != '\t' && c != '\n' ? '?' : static_cast<char>(c));
+        // Controls have no place in XML 1.0, and what came percent-encoded need not be UTF-8.
+        out.push_back((c < 0x20 && c != '\t' && c != '\n') || c > 0x7e ? '?' : static_cast<char>(c));
     }
   }
   return out;
@@ -188,7 +188,7 @@ StsResult GetCallerIdentity(StsCallState& call, const Form&) {
 StsResult AssumeRole(StsCallState& call, const Form& form) {
   AWS_TRY(RefuseUnsupported(form));
   AWS_ASSIGN(const std::string arn, ReadRoleArn(form));
-  call.key = arn.substr(0, 256);
+  call.key = Quotable(arn);
   AWS_ASSIGN(const std::string name, ReadSessionName(form));
   AWS_ASSIGN(const int64_t seconds, ReadDuration(form));
   std::string external_id;
@@ -211,7 +211,7 @@ StsResult AssumeRole(StsCallState& call, const Form& form) {
 StsResult AssumeRoleWithWebIdentity(StsCallState& call, const Form& form) {
   AWS_TRY(RefuseUnsupported(form));
   AWS_ASSIGN(const std::string arn, ReadRoleArn(form));
-  call.key = arn.substr(0, 256);
+  call.key = Quotable(arn);
   AWS_ASSIGN(const std::string name, ReadSessionName(form));
   AWS_ASSIGN(const int64_t seconds, ReadDuration(form));
   const std::string token = FormValue(form, "WebIdentityToken");

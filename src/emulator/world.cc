@@ -53,10 +53,10 @@ absl::StatusOr<Key*> World::FindKeyForAdmin(const std::string& reference) {
   for (auto& [arn, key] : keys) {
     if (reference != arn && reference != key.id && (key.alias.empty() || (reference != key.alias && "alias/" + reference != key.alias)))
       continue;
-    if (found != nullptr) return InvalidArgument("key: ", reference, " means more than one; give the ARN");
+    if (found != nullptr) return InvalidArgument("key: ", Quotable(reference), " means more than one; give the ARN");
     found = &key;
   }
-  if (found == nullptr) return NotFound("key: there is no key ", reference.substr(0, 256));
+  if (found == nullptr) return NotFound("key: there is no key ", Quotable(reference));
   return found;
 }
 
