@@ -1,11 +1,11 @@
-// What the control plane can do, for its dialects: api/cockroach, api/agent and the command line of the server itself. One call is one change, made in one
-// transaction with its audit entry. No HTTP, no SQL, no KMS here.
+// What the control plane can do, for its dialects: api/cockroach, api/agent and the command line of the server itself. One call is one
+// change, made in one transaction with its audit entry. No HTTP, no SQL, no KMS here.
 //
-// Errors are absl statuses; a dialect maps the code: InvalidArgument (400: names the field; nothing was changed) · Unauthenticated (401) · PermissionDenied (403)
-// · NotFound (404) · AlreadyExists, Aborted (409) · Unavailable (503: the cluster is busy, or no agent is in the region; try again) · Unimplemented (501) ·
-// ResourceExhausted (429) · Internal (500, the cause is logged and not told). Two faults of keys are told apart by KeyFaultOf(): a key that its KMS refuses
-// (InvalidArgument; may pass when rights have propagated) and one that can never do (InvalidArgument, permanent: 422 with code 3).
-// All services are thread-safe.
+// Errors are absl statuses; a dialect maps the code: InvalidArgument (400: names the field; nothing was changed) · Unauthenticated (401) ·
+// PermissionDenied (403) · NotFound (404) · AlreadyExists, Aborted (409) · Unavailable (503: the cluster is busy, or no agent is in the
+// region; try again) · Unimplemented (501) · ResourceExhausted (429) · Internal (500, the cause is logged and not told). Two faults of keys
+// are told apart by KeyFaultOf(): a key that its KMS refuses (InvalidArgument; may pass when rights have propagated) and one that can never
+// do (InvalidArgument, permanent: 422 with code 3). All services are thread-safe.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -33,17 +33,17 @@ std::optional<KeyFault> KeyFaultOf(const absl::Status& status);
 
 // Who asks, for authorisation and audit.
 struct Caller {
-  std::string api_key_id;   // "LKEY1_…", or "local" for commands on the server's own host
-  std::string name;         // of the API key
-  std::string remote;       // address
+  std::string api_key_id;  // "LKEY1_…", or "local" for commands on the server's own host
+  std::string name;        // of the API key
+  std::string remote;      // address
 };
 
-// Status words of the CockroachDB Cloud API, kept as they are spelled there: DISABLED, ENABLING, ENABLED, ENABLE_FAILED, ROTATING, ROTATE_FAILED, REVOKING, REVOKED,
-// REVOKE_FAILED, DISABLING, …
+// Status words of the CockroachDB Cloud API, kept as they are spelled there: DISABLED, ENABLING, ENABLED, ENABLE_FAILED, ROTATING,
+// ROTATE_FAILED, REVOKING, REVOKED, REVOKE_FAILED, DISABLING, …
 struct KeyView {
-  RootKey spec;             // byte for byte as it was sent
+  RootKey spec;  // byte for byte as it was sent
   std::string status;
-  std::string user_message; // what is going on and what to do; empty when all is well
+  std::string user_message;            // what is going on and what to do; empty when all is well
   std::string created_at, updated_at;  // stable from read to read
   // The worst health that the hosts of the region report of this key: our own `health` object beside the documented fields.
   KeyHealth health;
@@ -52,7 +52,7 @@ struct KeyView {
 struct CmekRegionView {
   std::string region;
   std::string status;
-  std::vector<KeyView> keys;         // newest first
+  std::vector<KeyView> keys;  // newest first
   // Re-encryption: file bytes under DEKs that a former root key could open, and all file bytes; −1 when not known yet.
   int64_t bytes_under_former_keys = 0, bytes_total = 0;
   // Hosts that have not reported sealed while REVOKING: "host (last heard …)".
@@ -76,14 +76,14 @@ struct ClusterView {
   std::optional<absl::Time> deleted_at;
   std::vector<RegionNodes> regions;  // by name
   std::map<std::string, std::string> labels;
-  std::string delete_protection;     // ENABLED or DISABLED
+  std::string delete_protection;  // ENABLED or DISABLED
   std::string network_visibility;
   std::string account_id;
 };
 struct NodeView {
   std::string id, name, region;
-  std::string status;                // LIVE or NOT_READY
-  std::string host_name;             // the agent's host
+  std::string status;     // LIVE or NOT_READY
+  std::string host_name;  // the agent's host
   std::string endpoint_host;
   int64_t endpoint_port = 0;
   std::string volume_state, engine_state, problem;  // words of protocol/node.h
@@ -95,8 +95,8 @@ struct RegionView {
 };
 
 struct CreateCluster {
-  std::string name;                  // 6–20 of [a-z0-9-], no dash at the ends
-  std::string provider;              // AWS, GCP, AZURE: a label of the cluster; any region that a joined agent serves is allowed
+  std::string name;      // 6–20 of [a-z0-9-], no dash at the ends
+  std::string provider;  // AWS, GCP, AZURE: a label of the cluster; any region that a joined agent serves is allowed
   std::string plan = "ADVANCED";
   std::map<std::string, int64_t> region_nodes;
   std::map<std::string, std::string> labels;
@@ -104,17 +104,17 @@ struct CreateCluster {
   std::string network_visibility = "PRIVATE";
 };
 struct Page {
-  std::string after;                 // opaque cursor from ListPage::next; empty: from the start
-  int limit = 500;                   // 1–500
+  std::string after;  // opaque cursor from ListPage::next; empty: from the start
+  int limit = 500;    // 1–500
   bool descending = false;
 };
 struct ClusterPage {
-  std::vector<ClusterView> clusters; // by name
-  std::string next;                  // empty on the last page
+  std::vector<ClusterView> clusters;  // by name
+  std::string next;                   // empty on the last page
 };
 struct RegionKeySpec {
   std::string region;
-  RootKey key;                       // external_id is ignored: it is the organization's
+  RootKey key;  // external_id is ignored: it is the organization's
 };
 
 class ClusterService {
@@ -136,11 +136,11 @@ class CmekService {
  public:
   virtual ~CmekService() = default;
   virtual absl::StatusOr<CmekView> Get(const std::string& cluster_id) = 0;
-  // POST: every region of the cluster exactly once. Each key is tested by an agent of its region (up to 20 s) before anything changes. Equal to what is desired: OK,
-  // nothing changes. Aborted when CMEK is enabled with other keys (use Update).
+  // POST: every region of the cluster exactly once. Each key is tested by an agent of its region (up to 20 s) before anything changes.
+  // Equal to what is desired: OK, nothing changes. Aborted when CMEK is enabled with other keys (use Update).
   virtual absl::StatusOr<CmekView> Enable(const Caller& caller, const std::string& cluster_id, const std::vector<RegionKeySpec>& specs) = 0;
-  // PUT: the regions to change; enables where it was not. The same key again re-wraps under its newest version. May supersede an unfinished or failed
-  // change; never lifts a revocation.
+  // PUT: the regions to change; enables where it was not. The same key again re-wraps under its newest version. May supersede an unfinished
+  // or failed change; never lifts a revocation.
   virtual absl::StatusOr<CmekView> Update(const Caller& caller, const std::string& cluster_id, const std::vector<RegionKeySpec>& specs) = 0;
   // Never busy; a second one answers the same and changes nothing.
   virtual absl::StatusOr<CmekView> Revoke(const Caller& caller, const std::string& cluster_id) = 0;
@@ -162,8 +162,8 @@ class AgentService {
   // A token that works once, within an hour.
   virtual absl::StatusOr<JoinToken> CreateJoinToken(const Caller& caller) = 0;
   virtual absl::StatusOr<JoinResponse> Join(const JoinRequest& request, const std::string& remote) = 0;
-  // `agent_id` and `serial_hex` are who the client certificate says. Answers through `done`, at once or later (long poll), from any thread, exactly once; Unauthenticated when the
-  // agent was removed.
+  // `agent_id` and `serial_hex` are who the client certificate says. Answers through `done`, at once or later (long poll), from any thread,
+  // exactly once; Unauthenticated when the agent was removed.
   virtual void Sync(const std::string& agent_id, const std::string& serial_hex, SyncRequest request,
                     std::function<void(absl::StatusOr<SyncResponse>)> done) = 0;
   virtual absl::StatusOr<std::string> Renew(const std::string& agent_id, const std::string& serial_hex, const std::string& request_pem) = 0;
@@ -174,8 +174,8 @@ class AgentService {
 };
 
 struct NewApiKey {
-  std::string id;       // "LKEY1_" and 22 characters
-  SecretBytes secret;   // id, "_" and 40 characters; shown once, stored as SHA-256
+  std::string id;      // "LKEY1_" and 22 characters
+  SecretBytes secret;  // id, "_" and 40 characters; shown once, stored as SHA-256
 };
 struct ApiKeyView {
   std::string id, name;
@@ -194,22 +194,23 @@ class ApiKeyService {
 struct AuditEntry {
   int64_t id = 0;
   absl::Time created_at;
-  std::string action;       // "CLUSTER_CREATE", "CMEK_ENABLE", "CMEK_ROTATE", "CMEK_REVOKE", "CMEK_RESTORE", "CLUSTER_DELETE", "AGENT_JOIN", "API_KEY_CREATE", …
+  std::string action;  // "CLUSTER_CREATE", "CMEK_ENABLE", "CMEK_ROTATE", "CMEK_REVOKE", "CMEK_RESTORE", "CLUSTER_DELETE", "AGENT_JOIN",
+                       // "API_KEY_CREATE", …
   std::string actor, remote;
   std::string cluster_id, cluster_name;
-  std::string payload;      // JSON: what was asked, without secrets
-  std::string error;        // for refused changes; empty otherwise
+  std::string payload;  // JSON: what was asked, without secrets
+  std::string error;    // for refused changes; empty otherwise
 };
 
-struct ControlCounts {      // for /metrics
+struct ControlCounts {  // for /metrics
   std::map<std::string, int64_t> clusters_by_state, regions_by_cmek_status;
   int64_t agents = 0, agents_silent = 0;  // silent: not heard of for 60 s
 };
 
 struct ControlOptions {
-  std::string database;               // path of the SQLite file, 0600
-  RootKey escrow;                     // the operator's own key for clusters without CMEK; external_id is filled in
-  std::string account_id = "latchkey"; // shown as the cloud account that owners should trust
+  std::string database;                 // path of the SQLite file, 0600
+  RootKey escrow;                       // the operator's own key for clusters without CMEK; external_id is filled in
+  std::string account_id = "latchkey";  // shown as the cloud account that owners should trust
   absl::Duration key_test_timeout = absl::Seconds(20);
   std::vector<std::string> server_names = {"localhost", "127.0.0.1"};  // for the agent listener's certificate
   Clock* clock = &Clock::Real();
@@ -218,8 +219,8 @@ struct ControlOptions {
 
 class Control {
  public:
-  // Opens or creates the database, runs migrations, makes organization, CA and agent listener certificate on first use. Two servers on one SQLite file are
-  // refused (a lock is held).
+  // Opens or creates the database, runs migrations, makes organization, CA and agent listener certificate on first use. Two servers on one
+  // SQLite file are refused (a lock is held).
   static absl::StatusOr<std::unique_ptr<Control>> Open(ControlOptions options);
   virtual ~Control() = default;
   virtual ClusterService& clusters() = 0;
@@ -232,8 +233,8 @@ class Control {
   virtual std::string agent_listener_certificate_pem() const = 0;
   virtual std::string agent_listener_key_pem() const = 0;
   virtual absl::StatusOr<ControlCounts> Counts() = 0;
-  virtual absl::Status Ready() = 0;    // the store answers
-  virtual void Stop() = 0;             // answers all parked syncs
+  virtual absl::Status Ready() = 0;  // the store answers
+  virtual void Stop() = 0;           // answers all parked syncs
 };
 
 }  // namespace latchkey

@@ -60,6 +60,13 @@ absl::StatusOr<int64_t> Nodes::CountOfAgent(const std::string& agent_id) {
   return row ? row->Int("nodes") : 0;
 }
 
+absl::StatusOr<int64_t> Nodes::CountLiveOfAgent(const std::string& agent_id) {
+  ASSIGN_OR_RETURN(const auto row, tx_.QueryOne("SELECT COUNT(*) AS nodes FROM nodes JOIN clusters ON clusters.id = nodes.cluster_id "
+                                                "WHERE nodes.agent_id = :agent_id AND nodes.gone = 0 AND clusters.deleted_at IS NULL",
+                                                {{"agent_id", agent_id}}));
+  return row ? row->Int("nodes") : 0;
+}
+
 absl::StatusOr<bool> Nodes::SetVolume(const std::string& id, const std::string& volume_id) {
   ASSIGN_OR_RETURN(const int64_t changed, tx_.Execute("UPDATE nodes SET volume_id = :volume_id WHERE id = :id AND volume_id = ''",
                                                       {{"volume_id", volume_id}, {"id", id}}));
@@ -79,6 +86,10 @@ absl::Status Nodes::SetToldOpen(const std::string& id) {
 
 absl::Status Nodes::SetGone(const std::string& id) {
   return tx_.Execute("UPDATE nodes SET gone = 1 WHERE id = :id", {{"id", id}}).status();
+}
+
+absl::Status Nodes::SetAllGone(const std::string& agent_id) {
+  return tx_.Execute("UPDATE nodes SET gone = 1 WHERE agent_id = :agent_id", {{"agent_id", agent_id}}).status();
 }
 
 }  // namespace latchkey

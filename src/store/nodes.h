@@ -30,11 +30,14 @@ class Nodes {
   // Those that are not gone.
   absl::StatusOr<std::vector<Place>> OfAgent(const std::string& agent_id);
   absl::StatusOr<int64_t> CountOfAgent(const std::string& agent_id);
+  // Those of clusters that are not deleted.
+  absl::StatusOr<int64_t> CountLiveOfAgent(const std::string& agent_id);
   // False, and nothing changes, when the node has a volume already.
   absl::StatusOr<bool> SetVolume(const std::string& id, const std::string& volume_id);
   absl::Status SetReport(const std::string& id, const std::string& report, absl::Time now);
   absl::Status SetToldOpen(const std::string& id);
   absl::Status SetGone(const std::string& id);
+  absl::Status SetAllGone(const std::string& agent_id);
 
  private:
   Transaction& tx_;

@@ -26,6 +26,7 @@ struct RegionRow {
   std::optional<absl::Time> revoked_at;
   int64_t revoked_generation = 0;  // seals reported at or above it count
   std::string notice;              // something that people should know and that no report tells; empty when all is well
+  bool operator==(const RegionRow&) const = default;
 };
 
 class Regions {

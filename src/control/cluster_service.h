@@ -1,0 +1,13 @@
+// ClusterService over Core.
+#pragma once
+
+#include <memory>
+
+#include "control/core.h"
+
+namespace latchkey {
+
+// `core` outlives it.
+std::unique_ptr<ClusterService> MakeClusterService(Core& core);
+
+}  // namespace latchkey

@@ -1,0 +1,13 @@
+// CmekService over Core.
+#pragma once
+
+#include <memory>
+
+#include "control/core.h"
+
+namespace latchkey {
+
+// `core` outlives it.
+std::unique_ptr<CmekService> MakeCmekService(Core& core);
+
+}  // namespace latchkey

@@ -1,0 +1,124 @@
+#include "control/key_check.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "control/messages.h"
+
+namespace latchkey {
+namespace {
+
+constexpr size_t kMostKeyText = 2048;
+
+std::string FieldOf(size_t i) { return absl::StrCat("region_specs[", i, "]"); }
+
+bool IsPrintable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+absl::Status CheckForm(const RootKey& key, const std::string& field) {
+  for (const std::string_view later : {"GCP_CLOUD_KMS", "AZURE_KEY_VAULT", "NULL_KMS"}) {
+    if (key.type == later) return absl::UnimplementedError(absl::StrCat(field, ".type: ", key.type, " is not built yet; AWS_KMS is"));
+  }
+  const auto permanent = [](absl::Status status) { return WithKeyFault(std::move(status), KeyFault::kPermanent); };
+  if (key.type != "AWS_KMS" && key.type != "LOCAL") return permanent(InvalidArgument(field, ".type: must be AWS_KMS or LOCAL"));
+  if (key.uri.empty() || key.uri.size() > kMostKeyText || !IsPrintable(key.uri)) {
+    return permanent(InvalidArgument(field, ".uri: must be 1 to ", kMostKeyText, " printable ASCII characters without blanks"));
+  }
+  if (key.auth_principal.size() > kMostKeyText || !IsPrintable(key.auth_principal)) {
+    return permanent(
+        InvalidArgument(field, ".auth_principal: must be at most ", kMostKeyText, " printable ASCII characters without blanks"));
+  }
+  return absl::OkStatus();
+}
+
+struct Question {
+  std::string test_id;
+  std::string hostname;
+};
+
+absl::StatusOr<Question> AskHost(Core& core, const ClusterModel& model, const RegionKeySpec& spec) {
+  const std::vector<AgentRow> fresh = core.directory.Fresh(spec.region, core.Now());
+  if (fresh.empty()) {
+    return Unavailable("no host of region ", spec.region,
+                       " was heard of within the last minute, so the key cannot be tested there; try again");
+  }
+  const AgentRow* chosen = &fresh.front();
+  if (const RegionModel* region = model.FindRegion(spec.region)) {
+    for (const AgentRow& agent : fresh) {
+      const bool own =
+          std::any_of(region->nodes.begin(), region->nodes.end(), [&](const NodeModel& n) { return n.row.agent_id == agent.id; });
+      if (!own) continue;
+      chosen = &agent;
+      break;
+    }
+  }
+  KeyTest test{.id = NewUuid(*core.options.random), .cluster_id = model.row.id, .region = spec.region, .root = spec.key};
+  test.root.external_id = core.organization;
+  RETURN_IF_ERROR(core.key_tests.Ask(chosen->id, test));
+  core.hub.Notify(chosen->id);
+  return Question{test.id, chosen->hostname};
+}
+
+absl::Status StatusOfVerdict(const KeyVerdict& verdict, const std::string& field, const std::string& hostname) {
+  if (verdict.ok) return absl::OkStatus();
+  if (!verdict.failure) return Unavailable(field, ": host ", hostname, " could not test the key: ", verdict.message);
+  const FailureClass failure = *verdict.failure;
+  const std::string text = absl::StrCat(
+      field, ": ", JoinSentences({absl::StrCat(ToAbsl(FailureClassName(failure)), ": ", verdict.message), std::string(NextStep(failure))}));
+  if (IsOutage(failure)) return absl::UnavailableError(text);
+  return WithKeyFault(absl::InvalidArgumentError(text), failure == FailureClass::kUnsuitable ? KeyFault::kPermanent : KeyFault::kRefused);
+}
+
+}  // namespace
+
+absl::Status CheckKeySpecs(const ClusterModel& model, const std::vector<RegionKeySpec>& specs, bool all) {
+  if (specs.empty()) return InvalidArgument("region_specs: must name a region");
+  std::set<std::string> named;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (specs[i].region.empty()) return InvalidArgument(FieldOf(i), ".region: must not be empty");
+    if (model.FindRegion(specs[i].region) == nullptr) {
+      return InvalidArgument(FieldOf(i), ".region: '", specs[i].region.substr(0, 64), "' is not a region of this cluster");
+    }
+    if (!named.insert(specs[i].region).second) return InvalidArgument(FieldOf(i), ".region: ", specs[i].region, " is named twice");
+    RETURN_IF_ERROR(CheckForm(specs[i].key, FieldOf(i) + ".key_spec"));
+  }
+  if (!all) return absl::OkStatus();
+  for (const RegionModel& region : model.regions) {
+    if (!named.contains(region.row.name)) {
+      return InvalidArgument("region_specs[", specs.size(), "].region: ", region.row.name,
+                             " is missing; every region of the cluster must be named");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TestKeys(Core& core, const ClusterModel& model, const std::vector<RegionKeySpec>& specs) {
+  std::vector<Question> questions;
+  absl::Status status;
+  for (const RegionKeySpec& spec : specs) {
+    auto question = AskHost(core, model, spec);
+    if (!question.ok()) {
+      status = question.status();
+      break;
+    }
+    questions.push_back(*std::move(question));
+  }
+  const absl::Time deadline = absl::Now() + core.options.key_test_timeout;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    // Nobody needs the other answers once one is bad, but each question has to be taken back.
+    const absl::Duration left = status.ok() ? std::max(absl::ZeroDuration(), deadline - absl::Now()) : absl::ZeroDuration();
+    const auto verdict = core.key_tests.Await(questions[i].test_id, left);
+    if (!status.ok()) continue;
+    const std::string field = FieldOf(i) + ".key_spec";
+    if (!verdict) {
+      status = Unavailable(field, ": host ", questions[i].hostname, " did not answer in time whether the key can be used; try again");
+    } else {
+      status = StatusOfVerdict(*verdict, field, questions[i].hostname);
+    }
+  }
+  return status;
+}
+
+}  // namespace latchkey

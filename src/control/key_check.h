@@ -1,0 +1,20 @@
+// Whether the keys that somebody names may be taken: their form, and what an agent of each region says when it tries them.
+#pragma once
+
+#include <absl/status/status.h>
+
+#include <vector>
+
+#include "control/core.h"
+
+namespace latchkey {
+
+// Every region is one of the cluster and named once; with `all`, every region of the cluster is named. Types are known, texts bounded.
+// InvalidArgument naming the field, Unimplemented for the types of other clouds.
+absl::Status CheckKeySpecs(const ClusterModel& model, const std::vector<RegionKeySpec>& specs, bool all);
+
+// Has each key tried by a host of its region: the cluster's own where it was heard of lately, else any. OK when all can be used.
+// Unavailable without a host, without an answer in time, or when the KMS did not answer; InvalidArgument with a KeyFault otherwise.
+absl::Status TestKeys(Core& core, const ClusterModel& model, const std::vector<RegionKeySpec>& specs);
+
+}  // namespace latchkey
