@@ -114,7 +114,7 @@ TEST_F(AdminTest, BytesFromOutsideDoNotSpoilTheLog) {
   EXPECT_EQ(Kms(operator_, "Decrypt", {{"CiphertextBlob", Base64Encode(blob)}}).type(), "AccessDeniedException");
   const HttpRequest request{.method = "GET", .target = "/_admin/calls", .path = "/_admin/calls", .peer_address = "127.0.0.1"};
   LK_ASSERT_OK_AND_ASSIGN(const json::object calls, ParseJsonObject(emulator_->Handle(request).body));
-  EXPECT_EQ(calls.at("calls").as_array()[0].as_object().at("operation"), std::string(3, '?') + "x");
+  EXPECT_EQ(calls.at("calls").as_array()[0].as_object().at("operation"), json::string(std::string(3, '?') + "x"));
 }
 
 TEST_F(AdminTest, ARestartKeepsEverything) {
