@@ -1,0 +1,441 @@
+#include "agent/reconcile.h"
+
+#include "base/testing.h"
+
+namespace latchkey {
+namespace {
+
+using testing::IsEmpty;
+using testing::StartsWith;
+
+constexpr char kNode[] = "11111111-1111-4111-8111-111111111111";
+constexpr char kVolume[] = "22222222-2222-4222-8222-222222222222";
+constexpr char kOtherVolume[] = "33333333-3333-4333-8333-333333333333";
+
+WrappedKek Record(int64_t generation, const std::string& uri = "local://escrow") {
+  WrappedKek kek;
+  kek.id = absl::StrCat("kek", generation);
+  kek.context.generation = generation;
+  kek.root = {.type = "LOCAL", .uri = uri, .auth_principal = "", .external_id = ""};
+  return kek;
+}
+
+// A node that was made before and shall run: everything else is said by the tests.
+struct Case {
+  Case() {
+    DesiredNode desired;
+    desired.node_id = kNode;
+    desired.volume_id = kVolume;
+    desired.engine = "postgresql";
+    desired.generation = 5;
+    desired.wrapped_keks = {Record(1)};
+    desired.root = Record(1).root;
+    in.record.node_id = kNode;
+    in.record.volume_id = kVolume;
+    in.record.volume_created = true;
+    in.record.engine_initialised = true;
+    in.record.highest_generation = 5;
+    in.record.desired = desired;
+    in.now = absl::Hours(5);
+    in.stop_before_lease_end = absl::Seconds(30);
+    File();
+  }
+  DesiredNode& desired() { return *in.record.desired; }
+  Case& NeverMade() {
+    desired().volume_id.clear();
+    in.record.volume_id.clear();
+    in.record.volume_created = in.record.engine_initialised = false;
+    in.volume = {};
+    return *this;
+  }
+  Case& File(const std::string& id = kVolume, const std::string& kek = "kek1") {
+    in.volume.file = VolumeFacts::File::kThere;
+    in.volume.volume_id = id;
+    in.volume.deks = {{.id = "dek1", .generation = 1, .kek_id = kek, .current = true}};
+    return *this;
+  }
+  Case& Open() {
+    in.volume.daemon = in.volume.open = in.volume.mounted = true;
+    in.volume.lease_end = in.now + absl::Hours(1);
+    in.engine.has_data = true;
+    return *this;
+  }
+  Case& Running() {
+    Open();
+    in.engine = {.running = true, .known_to_volume = true, .answers = true};
+    return *this;
+  }
+  Decision Decide() const { return Reconcile(in); }
+  Inputs in;
+};
+
+TEST(ReconcileTest, ANewNodeFirstGetsAKek) {
+  Case c;
+  c.NeverMade();
+  c.desired().wrapped_keks.clear();
+  const Decision d = c.Decide();
+  EXPECT_TRUE(d.mint);
+  EXPECT_FALSE(d.previous);
+  EXPECT_EQ(d.action, Action::kNone);
+}
+
+TEST(ReconcileTest, AMintedKekWaitsForTheServersWord) {
+  Case c;
+  c.NeverMade();
+  c.desired().wrapped_keks.clear();
+  c.in.record.minted = Record(1);
+  EXPECT_FALSE(c.Decide().mint);
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+}
+
+TEST(ReconcileTest, ThenItsVolumeThenItsDataThenItsEngine) {
+  Case c;
+  c.NeverMade();
+  Decision d = c.Decide();
+  EXPECT_EQ(d.action, Action::kCreateVolume);
+  EXPECT_EQ(d.kek->id, "kek1");
+  EXPECT_EQ(d.lease->id, "kek1");
+
+  c.in.record.volume_id = kVolume;
+  c.in.record.volume_created = true;
+  c.File().Open();
+  c.in.engine.has_data = false;
+  EXPECT_EQ(c.Decide().action, Action::kInitialiseEngine);
+
+  c.in.record.engine_initialised = true;
+  c.in.engine.has_data = true;
+  EXPECT_EQ(c.Decide().action, Action::kStartEngine);
+
+  c.in.engine = {.running = true};
+  EXPECT_EQ(c.Decide().action, Action::kTellVolume);
+  c.in.engine.known_to_volume = true;
+  d = c.Decide();
+  EXPECT_EQ(d.action, Action::kNone);
+  EXPECT_FALSE(d.applied);
+  c.in.engine.answers = true;
+  EXPECT_TRUE(c.Decide().applied);
+}
+
+TEST(ReconcileTest, NothingIsCreatedTwiceAMissingVolumeIsReported) {
+  Case c;
+  c.in.volume = {};
+  Decision d = c.Decide();
+  EXPECT_EQ(d.action, Action::kNone);
+  EXPECT_THAT(d.problem, StartsWith("VOLUME_MISSING"));
+  EXPECT_EQ(VolumeStateOf(c.in, Action::kNone), VolumeState::kMissing);
+  EXPECT_FALSE(d.applied);
+  // Even when the server has forgotten that it was made.
+  c.desired().volume_id.clear();
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+}
+
+TEST(ReconcileTest, NothingIsCreatedTwiceAnEmptyDataFolderIsReported) {
+  Case c;
+  c.Open();
+  c.in.engine.has_data = false;
+  const Decision d = c.Decide();
+  EXPECT_EQ(d.action, Action::kNone);
+  EXPECT_THAT(d.problem, StartsWith("ENGINE_DATA_MISSING"));
+  EXPECT_EQ(EngineStateOf(c.in, Action::kNone), EngineState::kDataMissing);
+}
+
+TEST(ReconcileTest, AnotherVolumeInTheFolderIsLeftAlone) {
+  Case c;
+  c.File(kOtherVolume);
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_THAT(c.Decide().problem, StartsWith("VOLUME_MISMATCH"));
+
+  Case server;
+  server.desired().volume_id = kOtherVolume;
+  EXPECT_EQ(server.Decide().action, Action::kNone);
+  EXPECT_THAT(server.Decide().problem, StartsWith("VOLUME_MISMATCH"));
+
+  Case unknown;
+  unknown.NeverMade().File(kOtherVolume);
+  EXPECT_EQ(unknown.Decide().action, Action::kNone);
+  EXPECT_THAT(unknown.Decide().problem, StartsWith("VOLUME_MISMATCH"));
+}
+
+TEST(ReconcileTest, AnUnreadableKeyFileIsNoReasonToMakeANewOne) {
+  Case c;
+  c.NeverMade();
+  c.in.volume.file = VolumeFacts::File::kUnreadable;
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_THAT(c.Decide().problem, StartsWith("VOLUME_UNREADABLE"));
+}
+
+TEST(ReconcileTest, AnOlderKeyFileIsNoticed) {
+  Case c;
+  c.Running();
+  c.in.volume.revision = 3;
+  c.in.record.volume_revision = 4;
+  EXPECT_THAT(c.Decide().problem, StartsWith("VOLUME_OLDER"));
+}
+
+// Each reason to rest brings everything down in the same order.
+class RestTest : public testing::TestWithParam<std::string> {
+ protected:
+  RestTest() {
+    c_.Running();
+    c_.desired().paused = GetParam() == "PAUSED";
+    c_.desired().revoked = GetParam() == "REVOKED";
+    c_.desired().deleted = GetParam() == "DELETED";
+  }
+  Case c_;
+};
+
+TEST_P(RestTest, StopsTheEngineThenSeals) {
+  EXPECT_EQ(c_.Decide().action, Action::kStopEngine);
+  c_.in.engine = {};
+  EXPECT_EQ(c_.Decide().action, Action::kSeal);
+  EXPECT_EQ(c_.Decide().seal_reason, GetParam());
+  EXPECT_FALSE(c_.Decide().lease) << "the KMS is not asked for a volume that shall stay sealed";
+  c_.in.volume = {};
+  c_.File();
+  if (GetParam() == "DELETED") {
+    EXPECT_EQ(c_.Decide().action, Action::kDelete);
+  } else {
+    EXPECT_EQ(c_.Decide().action, Action::kNone);
+    EXPECT_TRUE(c_.Decide().applied);
+    EXPECT_EQ(VolumeStateOf(c_.in, Action::kNone), VolumeState::kSealed);
+  }
+}
+
+TEST_P(RestTest, SealsWhatHangsAndCleansUpWhatDied) {
+  c_.in.engine = {};
+  c_.in.volume.daemon = c_.in.volume.open = false;
+  c_.in.volume.daemon_hangs = true;
+  EXPECT_EQ(c_.Decide().action, Action::kSeal);
+  c_.in.volume.daemon_hangs = false;
+  EXPECT_EQ(c_.Decide().action, Action::kCleanUpDeadMount);
+  EXPECT_EQ(VolumeStateOf(c_.in, Action::kNone), VolumeState::kSealing);
+}
+
+TEST_P(RestTest, DoesNotOpenWhateverTheKeySays) {
+  c_.in.engine = {};
+  c_.in.volume = {};
+  c_.File();
+  EXPECT_NE(c_.Decide().action, Action::kOpenVolume);
+  EXPECT_FALSE(c_.Decide().lease);
+}
+
+INSTANTIATE_TEST_SUITE_P(Reasons, RestTest, testing::Values("PAUSED", "REVOKED", "DELETED"));
+
+TEST(ReconcileTest, DeletesOnlyWhatIsNamedByNodeAndVolume) {
+  Case c;
+  c.desired().deleted = true;
+  EXPECT_EQ(c.Decide().action, Action::kDelete);
+  for (const char* other : {kOtherVolume, ""}) {
+    c.desired().volume_id = other;
+    EXPECT_EQ(c.Decide().action, Action::kNone);
+    EXPECT_THAT(c.Decide().problem, StartsWith("DELETE_REFUSED"));
+    EXPECT_FALSE(c.Decide().applied);
+  }
+}
+
+TEST(ReconcileTest, ATombstoneIsNotMadeAgain) {
+  Case c;
+  c.in.record.deleted = true;
+  c.in.volume = {};
+  c.desired().volume_id.clear();
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_THAT(c.Decide().problem, StartsWith("DELETED"));
+  c.desired().deleted = true;
+  EXPECT_TRUE(c.Decide().applied);
+  EXPECT_EQ(VolumeStateOf(c.in, Action::kNone), VolumeState::kDeleted);
+}
+
+TEST(ReconcileTest, AStrayIsLeftAsItIs) {
+  Case c;
+  c.Running().in.stray = true;
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_EQ(c.Decide().lease->id, "kek1") << "its lease is still renewed";
+
+  Case deleted;
+  deleted.desired().deleted = true;
+  deleted.in.stray = true;
+  EXPECT_EQ(deleted.Decide().action, Action::kNone) << "nothing is deleted by silence";
+
+  Case fresh;
+  fresh.NeverMade().in.stray = true;
+  EXPECT_EQ(fresh.Decide().action, Action::kNone);
+
+  Case mint;
+  mint.Running().in.stray = true;
+  mint.desired().kek_generation = 2;
+  EXPECT_FALSE(mint.Decide().mint);
+}
+
+TEST(ReconcileTest, ARefusalOfTheKmsStopsAndSeals) {
+  Case c;
+  c.Running().in.key.refused = true;
+  EXPECT_EQ(c.Decide().action, Action::kStopEngine);
+  c.in.engine = {};
+  EXPECT_EQ(c.Decide().action, Action::kSeal);
+  EXPECT_EQ(c.Decide().seal_reason, "KMS_REFUSED");
+  // The keeper goes on asking, and what the KMS closed opens by itself.
+  EXPECT_TRUE(c.Decide().lease);
+  c.in.volume = {};
+  c.File();
+  EXPECT_EQ(c.Decide().action, Action::kOpenVolume);
+}
+
+TEST(ReconcileTest, ALeaseNearItsEndIsUsedToStopGently) {
+  Case c;
+  c.Running().in.volume.lease_end = c.in.now + absl::Seconds(31);
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  c.in.volume.lease_end = c.in.now + absl::Seconds(30);
+  EXPECT_EQ(c.Decide().action, Action::kStopEngine);
+  c.in.engine = {};
+  EXPECT_EQ(c.Decide().action, Action::kSeal);
+  EXPECT_EQ(c.Decide().seal_reason, "LEASE_ENDED");
+}
+
+TEST(ReconcileTest, WithoutALeaseNothingEnds) {
+  Case c;
+  c.Running().in.volume.lease_end.reset();
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_TRUE(c.Decide().applied);
+}
+
+TEST(ReconcileTest, WhatADeadDaemonLeftIsCleanedUpBeforeItIsOpenedAgain) {
+  Case c;
+  c.Running();
+  c.in.volume.daemon = c.in.volume.open = false;
+  EXPECT_EQ(c.Decide().action, Action::kCleanUpDeadMount);
+  c.in.volume.mounted = false;
+  EXPECT_EQ(c.Decide().action, Action::kCleanUpDeadMount) << "the engine may still show plaintext";
+  c.in.engine = {};
+  EXPECT_EQ(c.Decide().action, Action::kOpenVolume);
+}
+
+TEST(ReconcileTest, WaitsWhileADaemonSeals) {
+  Case c;
+  c.in.volume.daemon = c.in.volume.sealing = c.in.volume.mounted = true;
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_EQ(VolumeStateOf(c.in, Action::kNone), VolumeState::kSealing);
+}
+
+TEST(ReconcileTest, ANewGenerationIsMintedWithTheOneBeforeWhileTheDatabaseRuns) {
+  Case c;
+  c.Running();
+  c.desired().kek_generation = 2;
+  c.desired().root.uri = "local://owner";
+  const Decision d = c.Decide();
+  EXPECT_TRUE(d.mint);
+  EXPECT_EQ(d.previous->id, "kek1");
+  EXPECT_EQ(d.action, Action::kNone);
+  EXPECT_EQ(d.lease->id, "kek1");
+  EXPECT_FALSE(d.applied);
+}
+
+TEST(ReconcileTest, ARewrapTakesTheRunningVolumeOver) {
+  Case c;
+  c.Running();
+  c.desired().kek_generation = 2;
+  c.desired().dek_generation = 2;
+  c.desired().wrapped_keks.push_back(Record(2, "local://owner"));
+  c.desired().root.uri = "local://owner";
+  Decision d = c.Decide();
+  EXPECT_TRUE(d.rewrap);
+  EXPECT_EQ(d.from->id, "kek1");
+  EXPECT_EQ(d.new_dek_generation, 2);
+  EXPECT_EQ(d.lease->id, "kek1") << "until it is done";
+  EXPECT_EQ(d.action, Action::kNone);
+  EXPECT_FALSE(d.applied);
+
+  c.in.volume.deks = {{.id = "dek1", .generation = 1, .kek_id = "kek2"},
+                      {.id = "dek2", .generation = 2, .kek_id = "kek2", .current = true}};
+  d = c.Decide();
+  EXPECT_FALSE(d.rewrap);
+  EXPECT_EQ(d.lease->id, "kek2");
+  EXPECT_TRUE(d.applied);
+}
+
+TEST(ReconcileTest, NewDataKeysAloneAreARewrapFromTheKekToItself) {
+  Case c;
+  c.Running();
+  c.desired().dek_generation = 2;
+  const Decision d = c.Decide();
+  EXPECT_TRUE(d.rewrap);
+  EXPECT_EQ(d.from->id, "kek1");
+  EXPECT_EQ(d.new_dek_generation, 2);
+}
+
+TEST(ReconcileTest, AHostThatWasAwayOpensThroughTheKekInForce) {
+  Case c;
+  c.desired().kek_generation = 3;
+  c.desired().wrapped_keks = {Record(1), Record(2), Record(3, "local://owner")};
+  c.desired().root.uri = "local://owner";
+  const Decision d = c.Decide();
+  EXPECT_EQ(d.action, Action::kOpenVolume);
+  EXPECT_EQ(d.kek->id, "kek3");
+  EXPECT_EQ(d.wrapping, "kek1");
+  EXPECT_EQ(d.lease->id, "kek3");
+}
+
+TEST(ReconcileTest, AClosedVolumeOpensWithItsOwnKekWhileTheNextIsMinted) {
+  Case c;
+  c.desired().kek_generation = 2;
+  const Decision d = c.Decide();
+  EXPECT_EQ(d.action, Action::kOpenVolume);
+  EXPECT_EQ(d.kek->id, "kek1");
+  EXPECT_TRUE(d.mint);
+}
+
+TEST(ReconcileTest, AVolumeUnderAKekThatNobodyNamesStaysClosed) {
+  Case c;
+  c.File(kVolume, "somebody's");
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_THAT(c.Decide().problem, StartsWith("KEK_UNKNOWN"));
+}
+
+TEST(ReconcileTest, ARootKeyThatThisHostRefusesOpensNothingAndStopsNothing) {
+  Case closed;
+  closed.in.key.root_problem = "ROOT_REFUSED: x";
+  EXPECT_EQ(closed.Decide().action, Action::kNone);
+  EXPECT_EQ(closed.Decide().problem, "ROOT_REFUSED: x");
+
+  Case running;
+  running.Running().in.key.root_problem = "ROOT_REFUSED: x";
+  running.desired().kek_generation = 2;
+  running.desired().wrapped_keks.push_back(Record(2, "local://foreign"));
+  Decision d = running.Decide();
+  EXPECT_FALSE(d.rewrap);
+  EXPECT_EQ(d.action, Action::kNone);
+  EXPECT_EQ(d.lease->id, "kek1");
+  EXPECT_EQ(d.problem, "ROOT_REFUSED: x");
+
+  running.desired().wrapped_keks.pop_back();
+  EXPECT_FALSE(running.Decide().mint);
+  // A captured server can stop databases, but nothing more.
+  running.desired().revoked = true;
+  EXPECT_EQ(running.Decide().action, Action::kStopEngine);
+}
+
+TEST(ReconcileTest, WithoutAWordOfTheServerNothingIsDone) {
+  Case c;
+  c.in.record.desired.reset();
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_THAT(c.Decide().problem, IsEmpty());
+}
+
+TEST(ReconcileTest, AnEngineThatDiedAloneIsStartedAgain) {
+  Case c;
+  c.Open();
+  EXPECT_EQ(c.Decide().action, Action::kStartEngine);
+  EXPECT_EQ(EngineStateOf(c.in, Action::kNone), EngineState::kStopped);
+  c.in.engine.message = "PostgreSQL does not run: FATAL: x";
+  EXPECT_EQ(EngineStateOf(c.in, Action::kNone), EngineState::kFailed);
+}
+
+TEST(ReconcileTest, DataThatCouldNotBeSeenIsNotTakenForMissing) {
+  Case c;
+  c.Open();
+  c.in.engine.has_data.reset();
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_THAT(c.Decide().problem, IsEmpty());
+}
+
+}  // namespace
+}  // namespace latchkey
