@@ -132,7 +132,9 @@ TEST_F(ApiTest, AnInternalErrorTellsNothingButAReference) {
 
 TEST_F(ApiTest, KeyTestsHoldABoundedShareWhileReadingRevokingAndDeletingGoOn) {
   std::promise<void> entered, leave;
+  std::atomic<bool> first{true};
   control_.fake_cmek.on_change = [&] {
+    if (!first.exchange(false)) return;
     entered.set_value();
     leave.get_future().wait();
   };

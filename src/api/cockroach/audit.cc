@@ -37,11 +37,17 @@ std::string ActionWord(const std::string& action) {
   return absl::StrCat("AUDIT_LOG_ACTION_", ToAbsl(word));
 }
 
+json::string_view SourceWord(std::string_view actor) {
+  if (actor == "local") return "AUDIT_LOG_SOURCE_CLI";
+  if (actor.rfind("agent ", 0) == 0) return "AUDIT_LOG_SOURCE_INTERNAL";
+  return "AUDIT_LOG_SOURCE_CC_API";
+}
+
 json::object EntryJson(const AuditEntry& entry) {
   return {{"id", std::to_string(entry.id)},
           {"created_at", latchkey::FormatTime(entry.created_at)},
           {"action", ActionWord(entry.action)},
-          {"source", entry.actor == "local" ? "AUDIT_LOG_SOURCE_CLI" : "AUDIT_LOG_SOURCE_CC_API"},
+          {"source", SourceWord(entry.actor)},
           {"user_email", ""},
           {"service_account_name", entry.actor},
           {"cluster_id", entry.cluster_id},

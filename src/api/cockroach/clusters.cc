@@ -1,5 +1,8 @@
 #include "api/cockroach/clusters.h"
 
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_split.h>
+
 #include <array>
 #include <limits>
 #include <optional>
@@ -36,20 +39,22 @@ int64_t SmallInt(JsonReader& reader, std::string_view name) {
   return n;
 }
 
+// "<storage_gib>/<disk_iops>/<num_virtual_cpus>/<machine_type>", well under the length that a label may have.
 absl::Status ParseHardware(const json::object& object, const std::string& path, CreateCluster& request) {
   JsonReader reader(object, path);
-  json::object kept = {{"storage_gib", SmallInt(reader, "storage_gib")}, {"disk_iops", SmallInt(reader, "disk_iops")}};
+  const int64_t storage = SmallInt(reader, "storage_gib"), iops = SmallInt(reader, "disk_iops");
+  int64_t cpus = 0;
+  std::string type;
   const json::object* machine = reader.OptionalObject("machine_spec");
   RETURN_IF_ERROR(reader.status());
   if (machine != nullptr) {
     JsonReader inner(*machine, reader.PathOf("machine_spec"));
-    const std::string type = inner.OptionalString("machine_type");
+    type = inner.OptionalString("machine_type");
     CheckText(inner, "machine_type", type, kLongestName);
-    kept["machine_type"] = type;
-    kept["num_virtual_cpus"] = SmallInt(inner, "num_virtual_cpus");
+    cpus = SmallInt(inner, "num_virtual_cpus");
     RETURN_IF_ERROR(inner.status());
   }
-  request.labels[std::string(kHardwareLabel)] = json::serialize(kept);
+  request.labels[std::string(kHardwareLabel)] = absl::StrCat(storage, "/", iops, "/", cpus, "/", type);
   return absl::OkStatus();
 }
 
@@ -117,15 +122,16 @@ absl::StatusOr<std::string> AgreedPlan(const std::string& top, const std::string
 
 // What the client asked for, or zeros.
 json::object HardwareJson(const ClusterView& cluster) {
-  json::object kept;
+  int64_t storage = 0, iops = 0, cpus = 0;
+  std::string type;
   if (const auto found = cluster.labels.find(std::string(kHardwareLabel)); found != cluster.labels.end()) {
-    if (auto parsed = ParseJsonObject(found->second); parsed.ok()) kept = *std::move(parsed);
+    const std::vector<std::string> parts = absl::StrSplit(found->second, absl::MaxSplits('/', 3));
+    if (parts.size() == 4 && absl::SimpleAtoi(parts[0], &storage) && absl::SimpleAtoi(parts[1], &iops) &&
+        absl::SimpleAtoi(parts[2], &cpus)) {
+      type = parts[3];
+    }
   }
-  json::object hardware = {{"machine_type", ""}, {"num_virtual_cpus", 0}, {"storage_gib", 0}, {"memory_gib", 0.0}, {"disk_iops", 0}};
-  for (auto& field : hardware) {
-    if (const json::value* value = kept.if_contains(field.key()); value != nullptr) field.value() = *value;
-  }
-  return hardware;
+  return {{"machine_type", type}, {"num_virtual_cpus", cpus}, {"storage_gib", storage}, {"memory_gib", 0.0}, {"disk_iops", iops}};
 }
 
 std::string DnsOf(const std::vector<NodeView>& nodes, const std::string& region) {
