@@ -1,0 +1,249 @@
+// The whole server, with the real services and store behind it and scripted hosts before it.
+#include <boost/json.hpp>
+
+#include "api/server.h"
+#include "base/testing.h"
+#include "control/testing.h"
+#include "http/client.h"
+#include "protocol/sync.h"
+
+namespace latchkey {
+namespace {
+
+namespace json = boost::json;
+using testing::HasSubstr;
+
+class RealControlTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    config_.public_listen.port = 0;
+    config_.agent_listen.port = 0;
+    config_.store_path = folder_ / "server.db";
+    config_.escrow = {.type = "LOCAL", .uri = "local://escrow"};
+    LK_ASSERT_OK_AND_ASSIGN(server_, StartServer(config_));
+    LK_ASSERT_OK_AND_ASSIGN(const NewApiKey key, server_->control().api_keys().Create({.api_key_id = "local"}, "test"));
+    key_ = key.secret.RevealText(SecretAccess{});
+  }
+  void TearDown() override {
+    host_.reset();
+    server_.reset();
+  }
+
+  HttpResponse Ask(const std::string& method, const std::string& path, const std::string& body = "") {
+    HttpRequest request;
+    request.method = method;
+    request.body = body;
+    request.headers["authorization"] = "Bearer " + key_;
+    auto response = HttpClient({.total_timeout = absl::Seconds(40)})
+                        .Send("http://127.0.0.1:" + std::to_string(server_->public_port()) + "/api/v1" + path, request);
+    EXPECT_TRUE(response.ok()) << response.status();
+    return response.ok() ? *std::move(response) : HttpResponse{.status = 0, .body = "{}"};
+  }
+  json::value Get(const std::string& path) {
+    const HttpResponse response = Ask("GET", path);
+    EXPECT_EQ(response.status, 200) << path << ": " << response.body;
+    return json::parse(response.body);
+  }
+  std::string Status(const std::string& path, std::string_view field = "status") {
+    const json::value answer = Get(path);
+    return std::string(answer.at(json::string_view(field.data(), field.size())).as_string().c_str());
+  }
+
+  void JoinHost() {
+    host_ = std::make_unique<FakeAgent>(server_->control(), "us-east-1", "h1");
+    LK_ASSERT_OK(host_->Join());
+  }
+  std::string RunningCluster() {
+    const HttpResponse created = Ask("POST", "/clusters", kCreate);
+    EXPECT_EQ(created.status, 200) << created.body;
+    LK_EXPECT_OK(host_->Settle());
+    return "/clusters/" + std::string(json::parse(created.body).at("id").as_string().c_str());
+  }
+  static std::string Specs(const std::string& key, const std::string& region = "us-east-1") {
+    return R"({"region_specs":[{"region":")" + region + R"(","key_spec":{"type":"AWS_KMS","uri":"arn:aws:kms:us-east-1:111122223333:key/)" +
+           key + R"(","auth_principal":"arn:aws:iam::111122223333:role/owner"}}]})";
+  }
+  // Sends a change of keys while the host answers key tests and does nothing else, so that the answer shows the work before it is done.
+  HttpResponse Change(const std::string& method, const std::string& cluster, const std::string& body) {
+    host_->obedient = false;
+    host_->StartPolling();
+    HttpResponse response = Ask(method, cluster + "/cmek", body);
+    host_->StopPolling();
+    host_->obedient = true;
+    return response;
+  }
+
+  static constexpr const char* kCreate =
+      R"({"name":"orders-db","provider":"AWS","spec":{"dedicated":{"region_nodes":{"us-east-1":1},"hardware":{"storage_gib":35}}}})";
+
+  TempFolder folder_;
+  ServerConfig config_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<FakeAgent> host_;
+  std::string key_;
+};
+
+TEST_F(RealControlTest, AnOwnerEnablesRotatesRevokesAndRestores) {
+  EXPECT_TRUE(Get("/clusters/available-regions").at("regions").as_array().empty());
+  JoinHost();
+  EXPECT_EQ(Get("/clusters/available-regions").at("regions").at(0).at("name").as_string(), "us-east-1");
+
+  const std::string cluster = RunningCluster();
+  EXPECT_EQ(Status(cluster, "state"), "CREATED");
+  EXPECT_EQ(Get(cluster).at("config").at("dedicated").at("storage_gib").as_int64(), 35);
+  EXPECT_EQ(Get(cluster).at("regions").at(0).at("sql_dns").as_string(), "h1.example");
+  EXPECT_EQ(Get(cluster + "/nodes").at("nodes").at(0).at("status").as_string(), "LIVE");
+  EXPECT_EQ(Status(cluster + "/cmek"), "DISABLED");
+  EXPECT_TRUE(Get(cluster + "/cmek").at("region_infos").as_array().empty());
+
+  const HttpResponse enabling = Change("POST", cluster, Specs("first"));
+  ASSERT_EQ(enabling.status, 200) << enabling.body;
+  EXPECT_EQ(json::parse(enabling.body).at("region_infos").at(0).at("status").as_string(), "ENABLING");
+  const HttpResponse busy = Ask("POST", cluster + "/cmek", Specs("second"));
+  EXPECT_EQ(busy.status, 503) << busy.body;
+  EXPECT_EQ(Status(cluster, "state"), "LOCKED");
+  LK_ASSERT_OK(host_->Settle());
+  EXPECT_EQ(Status(cluster + "/cmek"), "ENABLED");
+  EXPECT_EQ(Status(cluster, "state"), "CREATED");
+  const std::string enabled = Ask("GET", cluster + "/cmek").body;
+  EXPECT_EQ(Ask("GET", cluster + "/cmek").body, enabled);
+  EXPECT_EQ(Ask("POST", cluster + "/cmek", Specs("first")).body, enabled);
+
+  const HttpResponse rotating = Change("PUT", cluster, Specs("second"));
+  ASSERT_EQ(rotating.status, 200) << rotating.body;
+  EXPECT_EQ(json::parse(rotating.body).at("region_infos").at(0).at("status").as_string(), "ROTATING");
+  LK_ASSERT_OK(host_->Settle());
+  const json::value rotated = Get(cluster + "/cmek");
+  EXPECT_EQ(rotated.at("status").as_string(), "ENABLED");
+  const json::value& keys = rotated.at("region_infos").at(0).at("key_infos");
+  EXPECT_THAT(std::string(keys.at(0).at("spec").at("uri").as_string().c_str()), HasSubstr("key/second"));
+  EXPECT_THAT(std::string(keys.at(1).at("spec").at("uri").as_string().c_str()), HasSubstr("key/first"));
+
+  const HttpResponse revoking = Ask("PATCH", cluster + "/cmek", R"({"action":"REVOKE"})");
+  ASSERT_EQ(revoking.status, 200) << revoking.body;
+  EXPECT_EQ(Get(cluster + "/cmek").at("region_infos").at(0).at("status").as_string(), "REVOKING");
+  LK_ASSERT_OK(host_->Settle());
+  EXPECT_EQ(Status(cluster + "/cmek"), "REVOKED");
+  const HttpResponse again = Ask("PATCH", cluster + "/cmek", R"({"action":"REVOKE"})");
+  EXPECT_EQ(again.status, 200);
+  EXPECT_EQ(again.body, Ask("GET", cluster + "/cmek").body);
+
+  EXPECT_EQ(Ask("PATCH", cluster + "/cmek", R"({"action":"RESTORE"})").status, 200);
+  LK_ASSERT_OK(host_->Settle());
+  EXPECT_EQ(Status(cluster + "/cmek"), "ENABLED");
+
+  EXPECT_EQ(Ask("DELETE", cluster).status, 200);
+  EXPECT_EQ(Ask("GET", cluster + "/cmek").status, 404);
+  std::string actions;
+  const json::value audit = Get("/auditlogevents");
+  for (const json::value& entry : audit.at("entries").as_array()) {
+    if (entry.at("cluster_id").as_string().empty() || !entry.at("error").as_string().empty()) continue;
+    actions += std::string(entry.at("action").as_string().c_str()).substr(17) + " ";
+  }
+  EXPECT_EQ(actions, "CREATE_CLUSTER UPDATE_CMEK UPDATE_CMEK REVOKE_CMEK CMEK_RESTORE DELETE_CLUSTER ");
+}
+
+TEST_F(RealControlTest, BadKeysAreRefusedAndChangeNothing) {
+  JoinHost();
+  const std::string cluster = RunningCluster();
+  const std::string before = Ask("GET", cluster + "/cmek").body;
+
+  const HttpResponse unknown_region = Ask("POST", cluster + "/cmek", Specs("k", "eu-west-1"));
+  EXPECT_EQ(unknown_region.status, 400);
+  EXPECT_THAT(unknown_region.body, HasSubstr("region_specs[0].region"));
+  std::string google = Specs("k");
+  google.replace(google.find("AWS_KMS"), 7, "GCP_CLOUD_KMS");
+  EXPECT_EQ(Ask("POST", cluster + "/cmek", google).status, 501);
+
+  host_->on_key_test = [](const KeyTest& test) {
+    return KeyVerdict{.test_id = test.id, .ok = false, .failure = FailureClass::kDisabled, .message = "DisabledException"};
+  };
+  const HttpResponse disabled = Change("POST", cluster, Specs("k"));
+  EXPECT_EQ(disabled.status, 400) << disabled.body;
+  EXPECT_THAT(disabled.body, HasSubstr("DISABLED"));
+  EXPECT_THAT(disabled.body, HasSubstr("Enable the key"));
+
+  host_->on_key_test = [](const KeyTest& test) {
+    return KeyVerdict{.test_id = test.id, .ok = false, .failure = FailureClass::kUnsuitable, .message = "malformed ARN"};
+  };
+  const HttpResponse malformed = Change("POST", cluster, Specs("k"));
+  EXPECT_EQ(malformed.status, 422) << malformed.body;
+  EXPECT_EQ(json::parse(malformed.body).at("code").as_int64(), 3);
+  EXPECT_EQ(Ask("GET", cluster + "/cmek").body, before);
+}
+
+TEST_F(RealControlTest, BadClustersAreRefusedAndNoneIsMade) {
+  const HttpResponse nowhere = Ask("POST", "/clusters", kCreate);
+  EXPECT_EQ(nowhere.status, 400);
+  EXPECT_THAT(nowhere.body, HasSubstr("unknown region"));
+  JoinHost();
+  EXPECT_THAT(Ask("POST", "/clusters", R"({"name":"-bad-","provider":"AWS","spec":{"dedicated":{"region_nodes":{"us-east-1":1}}}})").body,
+              HasSubstr("name: "));
+  EXPECT_EQ(
+      Ask("POST", "/clusters", R"({"name":"orders-db","provider":"AWS","spec":{"dedicated":{"region_nodes":{"us-east-1":3}}}})").status,
+      501);
+  EXPECT_TRUE(Get("/clusters").at("clusters").as_array().empty());
+}
+
+TEST_F(RealControlTest, AHostJoinsOverTlsSyncsAndIsRemoved) {
+  const HttpResponse made = Ask("POST", "/latchkey/join-tokens");
+  ASSERT_EQ(made.status, 200) << made.body;
+  LK_ASSERT_OK_AND_ASSIGN(const JoinToken token, JoinToken::Parse(json::parse(made.body).at("token").as_string().c_str()));
+  const std::string base = "https://127.0.0.1:" + std::to_string(server_->agent_port());
+  LK_ASSERT_OK_AND_ASSIGN(const HttpResponse ca, HttpClient({.verify_peer = false}).Send(base + std::string(kCaPath), {}));
+  LK_ASSERT_OK_AND_ASSIGN(const CertificateFacts facts, ReadCertificate(ca.body));
+  EXPECT_EQ(facts.sha256_hex, token.ca_sha256);
+
+  LK_ASSERT_OK_AND_ASSIGN(const KeyPair key, NewKeyPair());
+  LK_ASSERT_OK_AND_ASSIGN(const std::string csr, NewRequest(key.private_key_pem, "h1"));
+  const JoinRequest join{.token_id = token.id, .token_secret = token.secret, .request_pem = csr, .region = "us-east-1", .hostname = "h1"};
+  HttpRequest request;
+  request.method = "POST";
+  request.body = json::serialize(join.ToJson());
+  LK_ASSERT_OK_AND_ASSIGN(const HttpResponse joined, HttpClient({.ca_pem = ca.body}).Send(base + std::string(kJoinPath), request));
+  ASSERT_EQ(joined.status, 200) << joined.body;
+  LK_ASSERT_OK_AND_ASSIGN(const HttpResponse twice, HttpClient({.ca_pem = ca.body}).Send(base + std::string(kJoinPath), request));
+  EXPECT_EQ(twice.status, 401);
+
+  LK_ASSERT_OK_AND_ASSIGN(const JoinResponse agent, JoinResponse::FromJson(json::parse(joined.body).as_object()));
+  const HttpClientOptions mutual{.ca_pem = ca.body, .client_certificate_pem = agent.certificate_pem, .client_key_pem = key.private_key_pem};
+  SyncRequest sync{.boot_id = "b", .sequence = 1, .hostname = "h1", .region = "us-east-1"};
+  request.body = json::serialize(sync.ToJson());
+  LK_ASSERT_OK_AND_ASSIGN(const HttpResponse synced, HttpClient(mutual).Send(base + std::string(kSyncPath), request));
+  EXPECT_EQ(synced.status, 200) << synced.body;
+  EXPECT_EQ(Get("/latchkey/agents").at("agents").at(0).at("id").as_string(), agent.agent_id);
+
+  EXPECT_EQ(Ask("DELETE", "/latchkey/agents/" + agent.agent_id).status, 200);
+  sync.sequence = 2;
+  request.body = json::serialize(sync.ToJson());
+  LK_ASSERT_OK_AND_ASSIGN(const HttpResponse removed, HttpClient(mutual).Send(base + std::string(kSyncPath), request));
+  EXPECT_EQ(removed.status, 401) << removed.body;
+}
+
+TEST_F(RealControlTest, ApiKeysAreMadeUsedAndTakenAway) {
+  const HttpResponse made = Ask("POST", "/latchkey/api-keys", R"({"name":"laptop"})");
+  ASSERT_EQ(made.status, 200) << made.body;
+  const std::string own = key_;
+  key_ = json::parse(made.body).at("secret").as_string().c_str();
+  EXPECT_EQ(Ask("GET", "/clusters").status, 200);
+  const std::string id = json::parse(made.body).at("api_key").at("id").as_string().c_str();
+  EXPECT_EQ(Ask("DELETE", "/latchkey/api-keys/" + id).status, 200);
+  EXPECT_EQ(Ask("GET", "/clusters").status, 401);
+  key_ = own;
+  EXPECT_EQ(Get("/latchkey/api-keys").at("api_keys").as_array().size(), 1u);
+}
+
+TEST_F(RealControlTest, ASecondServerOnTheSameStoreIsRefused) {
+  EXPECT_THAT(StartServer(config_), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another latchkey server")));
+}
+
+TEST_F(RealControlTest, TheOrganizationWasBornWithTheStore) {
+  const json::value organization = Get("/organization");
+  absl::Time born;
+  ASSERT_TRUE(absl::ParseTime(absl::RFC3339_full, organization.at("created_at").as_string().c_str(), &born, nullptr));
+  EXPECT_LE(born, absl::Now());
+  EXPECT_GT(born, absl::Now() - absl::Hours(2));
+}
+
+}  // namespace
+}  // namespace latchkey
