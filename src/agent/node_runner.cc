@@ -6,7 +6,8 @@
 #include <set>
 #include <thread>
 
-#include "agent/key_chain.h"
+#include "agent/node_hands.h"
+#include "agent/node_mailbox.h"
 #include "agent/retry.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -20,20 +21,16 @@ constexpr absl::Duration kQuickTick = absl::Milliseconds(200);  // while a datab
 constexpr absl::Duration kFreshFor = absl::Seconds(30);         // a KEK that was fetched and not used by then is fetched again
 constexpr absl::Duration kProbeTimeout = absl::Seconds(2);
 
-// What other threads hand to the node's own.
-struct Mail {
-  std::optional<DesiredNode> desired;
-  bool stray = false;
-  std::map<std::string, absl::StatusOr<FreshKek>> keks;
-  std::optional<absl::StatusOr<WrappedKek>> minted;
-};
-
 std::string Text(const absl::Status& status) { return std::string(FromAbsl(status.message())); }
 
 class ThreadedNodeRunner : public NodeRunner {
  public:
   ThreadedNodeRunner(NodeRunnerOptions options, NodeRecord record)
-      : options_(std::move(options)), record_(std::move(record)), retries_(*options_.clock, *options_.random) {
+      : options_(std::move(options)),
+        record_(std::move(record)),
+        hands_(
+            *options_.config, record_, options_.volume, [this] { return Store(); }, options_.prepare_engine, *options_.random),
+        retries_(*options_.clock, *options_.random) {
     shared_record_ = record_;
     observed_.node_id = record_.node_id;
     thread_ = std::thread([this] { Loop(); });
@@ -74,24 +71,9 @@ class ThreadedNodeRunner : public NodeRunner {
   }
 
  private:
-  // Callbacks of the desk may come after the runner is gone: they hold this alone.
-  struct Mailbox {
-    std::mutex mutex;
-    std::condition_variable wake;
-    Mail mail;
-    bool awake = false, stopping = false;
-    void Wake() {
-      {
-        const std::lock_guard lock(mutex);
-        awake = true;
-      }
-      wake.notify_all();
-    }
-  };
-
   void Loop() {
     for (;;) {
-      Mail mail;
+      NodeMail mail;
       {
         std::unique_lock lock(mailbox_->mutex);
         mailbox_->wake.wait_for(lock, absl::ToChronoNanoseconds(wait_), [this] { return mailbox_->awake || mailbox_->stopping; });
@@ -113,12 +95,13 @@ class ThreadedNodeRunner : public NodeRunner {
         Background(in, decision);
       }
       ForgetUnused(decision);
+      wait_ = std::min(wait_, retries_.UntilNext());
     }
   }
 
   // ---- What came in ----
 
-  void Read(Mail mail) {
+  void Read(NodeMail mail) {
     stray_ = mail.stray;
     if (mail.desired) Take(*mail.desired);
     for (auto& [id, kek] : mail.keks) {
@@ -188,19 +171,19 @@ class ThreadedNodeRunner : public NodeRunner {
     Inputs in;
     in.volume = options_.volume->Look();
     LearnFromVolume(in.volume);
-    if (record_.desired && !engine_) {
+    if (record_.desired && !hands_.engine) {
       auto made = options_.make_engine(*record_.desired, record_.port);
       if (made.ok()) {
-        engine_ = *std::move(made);
+        hands_.engine = *std::move(made);
       } else {
         engine_message_ = Text(made.status());
       }
     }
-    if (engine_) LookAtEngine(in);
+    if (hands_.engine) LookAtEngine(in);
     in.record = record_;
     in.stray = stray_;
     in.key.refused = options_.desk->Report(watched_kek_).refused;
-    if (record_.desired) in.key.root_problem = RootProblem(*record_.desired);
+    in.key.root_problem = hands_.RootProblem();
     in.now = options_.clock->BootTime();
     in.stop_before_lease_end = options_.config->clocks.StopBeforeLeaseEnd(watched_grace_.value_or(options_.config->clocks.outage_grace));
     return in;
@@ -230,32 +213,32 @@ class ThreadedNodeRunner : public NodeRunner {
   }
 
   void LookAtEngine(Inputs& in) {
-    const std::optional<ProcessId> found = engine_->Find();
+    const std::optional<ProcessId> found = hands_.engine->Find();
     in.engine.running = found.has_value();
     if (found) {
-      engine_id_ = *found;
-      in.engine.known_to_volume = told_ == *found;
+      hands_.engine_id = *found;
+      in.engine.known_to_volume = hands_.told == *found;
       const absl::Duration now = options_.clock->BootTime();
       if (in.volume.open && (!answers_ || now >= next_probe_)) {
-        const absl::Status probed = engine_->Probe(kProbeTimeout);
+        const absl::Status probed = hands_.engine->Probe(kProbeTimeout);
         answers_ = probed.ok();
         engine_message_ = Text(probed);
         next_probe_ = now + options_.config->clocks.probe_interval;
         if (answers_) {
-          unproven_start_ = false;
+          hands_.unproven_start = false;
           retries_.Succeeded("start engine");
         }
       }
       in.engine.answers = answers_ && in.volume.open;
     } else {
       answers_ = false;
-      if (unproven_start_) {
-        unproven_start_ = false;
-        engine_message_ = Text(engine_->Probe(kProbeTimeout));
+      if (hands_.unproven_start) {
+        hands_.unproven_start = false;
+        engine_message_ = Text(hands_.engine->Probe(kProbeTimeout));
         retries_.Failed("start engine", absl::Seconds(1), absl::Minutes(1));
       }
       if (in.volume.open) {
-        const auto has_data = engine_->HasData();
+        const auto has_data = hands_.engine->HasData();
         if (has_data.ok()) {
           in.engine.has_data = *has_data;
         } else {
@@ -266,23 +249,7 @@ class ThreadedNodeRunner : public NodeRunner {
     in.engine.message = engine_message_;
   }
 
-  std::string RootProblem(const DesiredNode& desired) const {
-    if (const absl::Status allowed = CheckRootAllowed(*options_.config, desired.root); !allowed.ok()) return Text(allowed);
-    if (desired.root_is_escrow && record_.owner_key_held && !options_.config->allow_return_to_escrow) {
-      return "ROOT_REFUSED: going back from an owner key to escrow needs allow_return_to_escrow in this host's configuration";
-    }
-    const WrappedKek* current = desired.CurrentKek();
-    if (current != nullptr && current->root != desired.root)
-      return "ROOT_REFUSED: the KEK in force names another root key than desired state";
-    return "";
-  }
-
   // ---- Keys ----
-
-  std::optional<absl::Duration> GraceFor(const RootKey& root) const {
-    const bool escrow = !record_.escrow_uri.empty() && root.uri == record_.escrow_uri;
-    return escrow ? options_.config->clocks.escrow_grace : std::optional(options_.config->clocks.outage_grace);
-  }
 
   void Watch(Decision& decision) {
     if (decision.lease && !CheckRootAllowed(*options_.config, decision.lease->root).ok()) {
@@ -294,7 +261,7 @@ class ThreadedNodeRunner : public NodeRunner {
       watched_kek_.clear();
       return;
     }
-    const auto grace = GraceFor(decision.lease->root);
+    const auto grace = hands_.GraceFor(decision.lease->root);
     if (watched_kek_ == decision.lease->id && watched_grace_ == grace) return;
     watched_kek_ = decision.lease->id;
     watched_grace_ = grace;
@@ -347,13 +314,13 @@ class ThreadedNodeRunner : public NodeRunner {
     if (store_failed_ && !closes) return false;
     const std::string name(ActionName(action));
     if (!retries_.Due(name)) {
-      wait_ = std::min(wait_, kQuickTick);
       return false;
     }
     if ((action == Action::kCreateVolume || action == Action::kOpenVolume) && Fetched(*decision.kek) == nullptr) return false;
     Publish(in, decision, action);
     Log(LogLevel::kInfo, name, {{"node", record_.node_id}, {"reason", decision.seal_reason}});
-    const absl::Status done = Do(action, decision);
+    const FreshKek* fresh = action == Action::kCreateVolume || action == Action::kOpenVolume ? Fetched(*decision.kek) : nullptr;
+    const absl::Status done = hands_.Do(action, decision, fresh);
     fetched_.clear();
     if (!done.ok()) {
       action_problem_ = absl::StrCat(name, ": ", done.message());
@@ -365,142 +332,6 @@ class ThreadedNodeRunner : public NodeRunner {
     // An engine's start has succeeded when it answers.
     if (action != Action::kStartEngine) retries_.Succeeded(name);
     return true;
-  }
-
-  absl::Status Do(Action action, const Decision& decision) {
-    switch (action) {
-      case Action::kNone:
-        return absl::OkStatus();
-      case Action::kStopEngine:
-        unproven_start_ = false;
-        return engine_->Stop();
-      case Action::kSeal:
-        Remember(decision.seal_reason);
-        return options_.volume->Seal(decision.seal_reason, engine_id_);
-      case Action::kCleanUpDeadMount:
-        Remember(decision.seal_reason);
-        if (engine_) RETURN_IF_ERROR(engine_->Kill());
-        return options_.volume->CleanUp(engine_id_);
-      case Action::kDelete:
-        return Delete();
-      case Action::kCreateVolume:
-        return Create(*decision.kek);
-      case Action::kOpenVolume:
-        return Open(decision);
-      case Action::kTellVolume:
-        return Tell(engine_id_);
-      case Action::kInitialiseEngine:
-        return Initialise();
-      case Action::kStartEngine:
-        return StartEngine();
-    }
-    return absl::OkStatus();
-  }
-
-  void Remember(const std::string& seal_reason) {
-    was_open_ = false;
-    if (record_.seal_reason == seal_reason) return;
-    record_.seal_reason = seal_reason;
-    Store();
-  }
-
-  absl::Status Delete() {
-    RETURN_IF_ERROR(options_.volume->Remove());
-    record_.deleted = true;
-    record_.minted.reset();
-    Store();
-    return absl::OkStatus();
-  }
-
-  absl::Status Create(const WrappedKek& kek) {
-    if (record_.volume_id.empty()) {
-      record_.volume_id = NewUuid(*options_.random);
-      if (!Store()) {
-        record_.volume_id.clear();
-        return Unavailable("the node's record cannot be written");
-      }
-    }
-    const FreshKek& fresh = fetched_.at(kek.id);
-    const auto grace = GraceFor(kek.root);
-    VolumeOpenRequest request{.kek = &fresh.kek,
-                              .kek_record = &kek,
-                              .asked_at = grace ? std::optional(fresh.asked_at) : std::nullopt,
-                              .grace = grace.value_or(absl::ZeroDuration()),
-                              .create_volume_id = record_.volume_id,
-                              .dek_generation = record_.desired->dek_generation};
-    told_ = {};
-    RETURN_IF_ERROR(options_.volume->Open(request).status());
-    record_.volume_created = true;
-    HoldOwnerKey(kek.root);
-    Store();
-    return absl::OkStatus();
-  }
-
-  absl::Status Open(const Decision& decision) {
-    const WrappedKek& newest = *decision.kek;
-    const FreshKek& fresh = fetched_.at(newest.id);
-    const auto grace = GraceFor(newest.root);
-    const WrappedKek* record = &newest;
-    std::optional<Kek> older;
-    if (!decision.wrapping.empty()) {
-      ASSIGN_OR_RETURN(older, DescendTo(fresh.kek, decision.wrapping, *record_.desired));
-      record = record_.desired->FindKek(decision.wrapping);
-    }
-    const auto asked_at = grace ? std::optional(fresh.asked_at) : std::nullopt;
-    VolumeOpenRequest request{.kek = older ? &*older : &fresh.kek,
-                              .kek_record = record,
-                              .asked_at = asked_at,
-                              .grace = grace.value_or(absl::ZeroDuration()),
-                              .expect_volume_id = record_.volume_id};
-    told_ = {};
-    ASSIGN_OR_RETURN(const VolumeStatus opened, options_.volume->Open(request));
-    if (!older) return absl::OkStatus();
-    // Carried over in the same step: later the older root key may be closed for good.
-    int64_t dek_generation = 0;
-    for (const ObservedDek& dek : opened.deks) {
-      if (dek.current && record_.desired->dek_generation > dek.generation) dek_generation = record_.desired->dek_generation;
-    }
-    VolumeRewrapRequest rewrap{.from = &*older,
-                               .to = &fresh.kek,
-                               .to_record = &newest,
-                               .new_dek_generation = dek_generation,
-                               .asked_at = asked_at,
-                               .grace = grace.value_or(absl::ZeroDuration())};
-    RETURN_IF_ERROR(options_.volume->Rewrap(rewrap).status());
-    HoldOwnerKey(newest.root);
-    Store();
-    return absl::OkStatus();
-  }
-
-  absl::Status Tell(const ProcessId& engine) {
-    RETURN_IF_ERROR(options_.volume->SetEngine(engine));
-    told_ = engine;
-    return absl::OkStatus();
-  }
-
-  absl::Status Initialise() {
-    RETURN_IF_ERROR(options_.prepare_engine(*record_.desired));
-    const absl::Status made = engine_->Initialise();
-    if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
-    record_.engine_initialised = true;
-    Store();
-    return absl::OkStatus();
-  }
-
-  absl::Status StartEngine() {
-    if (!record_.engine_initialised) {
-      record_.engine_initialised = true;
-      if (!Store()) return Unavailable("the node's record cannot be written");
-    }
-    RETURN_IF_ERROR(options_.prepare_engine(*record_.desired));
-    ASSIGN_OR_RETURN(engine_id_, engine_->Start());
-    unproven_start_ = true;
-    answers_ = false;
-    return Tell(engine_id_);
-  }
-
-  void HoldOwnerKey(const RootKey& root) {
-    if (root.uri != record_.escrow_uri) record_.owner_key_held = true;
   }
 
   // ---- Beside the database ----
@@ -542,7 +373,7 @@ class ThreadedNodeRunner : public NodeRunner {
     const FreshKek* to = Fetched(current);
     const FreshKek* from = decision.from->id == current.id ? to : Fetched(*decision.from);
     if (to == nullptr || from == nullptr) return;
-    const absl::Status done = RewrapWith(*from, *to, current, decision);
+    const absl::Status done = hands_.Rewrap(*from, *to, decision.new_dek_generation);
     fetched_.clear();
     if (!done.ok()) {
       rewrap_problem_ = absl::StrCat("REWRAP_FAILED: ", done.message());
@@ -554,25 +385,6 @@ class ThreadedNodeRunner : public NodeRunner {
     rewrap_problem_.clear();
     retries_.Succeeded("rewrap");
     wait_ = absl::ZeroDuration();
-  }
-
-  absl::Status RewrapWith(const FreshKek& from, const FreshKek& to, const WrappedKek& current, const Decision& decision) {
-    if (from.kek.id() != to.kek.id()) {
-      // The link proves that whoever minted the new one held the old one.
-      ASSIGN_OR_RETURN(const Kek reached, DescendTo(to.kek, from.kek.id(), *record_.desired));
-      if (!reached.bytes().Equals(from.kek.bytes())) return DataLoss("the chain of KEKs does not lead to the one that wraps the volume");
-    }
-    const auto grace = GraceFor(current.root);
-    VolumeRewrapRequest request{.from = &from.kek,
-                                .to = &to.kek,
-                                .to_record = &current,
-                                .new_dek_generation = decision.new_dek_generation,
-                                .asked_at = grace ? std::optional(to.asked_at) : std::nullopt,
-                                .grace = grace.value_or(absl::ZeroDuration())};
-    RETURN_IF_ERROR(options_.volume->Rewrap(request).status());
-    HoldOwnerKey(current.root);
-    Store();
-    return absl::OkStatus();
   }
 
   // ---- Reporting ----
@@ -633,22 +445,20 @@ class ThreadedNodeRunner : public NodeRunner {
   }
 
   NodeRunnerOptions options_;
-  const std::shared_ptr<Mailbox> mailbox_ = std::make_shared<Mailbox>();
+  const std::shared_ptr<NodeMailbox> mailbox_ = std::make_shared<NodeMailbox>();
 
   // The node's thread only.
   NodeRecord record_;
-  std::unique_ptr<Engine> engine_;
+  NodeHands hands_;
   Retries retries_;
   absl::Duration wait_ = absl::ZeroDuration();
-  bool stray_ = false, store_failed_ = false, minting_ = false, mint_failed_ = false, was_open_ = false, answers_ = false,
-       unproven_start_ = false;
+  bool stray_ = false, store_failed_ = false, minting_ = false, mint_failed_ = false, was_open_ = false, answers_ = false;
   std::string refused_, action_problem_, rewrap_problem_, engine_message_, fingerprint_;
   std::string watched_kek_;
   std::optional<absl::Duration> watched_grace_, last_lease_end_;
   std::map<std::string, FreshKek> fetched_;
   std::set<std::string> fetching_;
   KeyHealth last_health_, mint_health_;
-  ProcessId engine_id_, told_;
   absl::Duration next_probe_;
   int64_t applied_generation_ = 0;
 

@@ -7,14 +7,17 @@
 #include <csignal>
 #include <mutex>
 
+#include "base/control_socket.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "keys/volume_file.h"
+#include "volume/control_messages.h"
 
 namespace latchkey {
 namespace {
 
+constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
 constexpr absl::Duration kSealTimeout = absl::Seconds(10);
 
 class RealNodeVolume : public NodeVolume {
@@ -24,7 +27,7 @@ class RealNodeVolume : public NodeVolume {
   VolumeFacts Look() override {
     VolumeFacts facts;
     facts.mounted = IsMountPoint(options_.paths.mount_point);
-    const auto status = client_.Status();
+    const auto status = StatusSoon();
     if (status.ok()) {
       facts.daemon = true;
       daemon_ = status->daemon;
@@ -100,6 +103,14 @@ class RealNodeVolume : public NodeVolume {
   absl::Status Remove() override { return RemoveTree(options_.paths.lower_folder); }
 
  private:
+  // VolumeClient::Status() waits long for a busy daemon; a revocation must not wait for one that hangs.
+  absl::StatusOr<VolumeStatus> StatusSoon() const {
+    ControlMessage request;
+    request.body = {{"op", "status"}};
+    ASSIGN_OR_RETURN(const ControlMessage answer, ControlCall(options_.paths.control_socket, std::move(request), kStatusTimeout));
+    return VolumeStatusFromJson(answer.body);
+  }
+
   const RealNodeVolumeOptions options_;
   const VolumeClient client_;
   ProcessId daemon_;  // last known; for one that does not answer

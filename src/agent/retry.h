@@ -3,6 +3,7 @@
 
 #include <absl/time/time.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -24,6 +25,15 @@ class Retries {
   void Failed(const std::string& what, absl::Duration base, absl::Duration most) {
     Entry& entry = entries_.try_emplace(what, Entry{Backoff(base, most, random_), absl::ZeroDuration()}).first->second;
     entry.due = clock_.BootTime() + entry.backoff.Next();
+  }
+  // Until the first of those that are not due yet is; infinite when there is none.
+  absl::Duration UntilNext() const {
+    const absl::Duration now = clock_.BootTime();
+    absl::Duration next = absl::InfiniteDuration();
+    for (const auto& [what, entry] : entries_) {
+      if (entry.due > now) next = std::min(next, entry.due - now);
+    }
+    return next;
   }
   void Succeeded(const std::string& what) { entries_.erase(what); }
   void Clear() { entries_.clear(); }

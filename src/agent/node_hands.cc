@@ -1,0 +1,178 @@
+#include "agent/node_hands.h"
+
+#include "agent/key_chain.h"
+#include "base/status.h"
+
+namespace latchkey {
+
+absl::Status NodeHands::Do(Action action, const Decision& decision, const FreshKek* fresh) {
+  switch (action) {
+    case Action::kNone:
+      return absl::OkStatus();
+    case Action::kStopEngine:
+      unproven_start = false;
+      return engine->Stop();
+    case Action::kSeal:
+      Remember(decision.seal_reason);
+      return volume_->Seal(decision.seal_reason, engine_id);
+    case Action::kCleanUpDeadMount:
+      Remember(decision.seal_reason);
+      if (engine) RETURN_IF_ERROR(engine->Kill());
+      return volume_->CleanUp(engine_id);
+    case Action::kDelete:
+      return Delete();
+    case Action::kCreateVolume:
+      return Create(*decision.kek, *fresh);
+    case Action::kOpenVolume:
+      return Open(decision, *fresh);
+    case Action::kTellVolume:
+      return Tell(engine_id);
+    case Action::kInitialiseEngine:
+      return Initialise();
+    case Action::kStartEngine:
+      return StartEngine();
+  }
+  return absl::OkStatus();
+}
+
+void NodeHands::Remember(const std::string& seal_reason) {
+  if (record_.seal_reason == seal_reason) return;
+  record_.seal_reason = seal_reason;
+  store_();
+}
+
+absl::Status NodeHands::Delete() {
+  RETURN_IF_ERROR(volume_->Remove());
+  record_.deleted = true;
+  record_.minted.reset();
+  store_();
+  return absl::OkStatus();
+}
+
+absl::Status NodeHands::Create(const WrappedKek& kek, const FreshKek& fresh) {
+  if (record_.volume_id.empty()) {
+    record_.volume_id = NewUuid(random_);
+    if (!store_()) {
+      record_.volume_id.clear();
+      return Unavailable("the node's record cannot be written");
+    }
+  }
+  const auto grace = GraceFor(kek.root);
+  VolumeOpenRequest request{.kek = &fresh.kek,
+                            .kek_record = &kek,
+                            .asked_at = grace ? std::optional(fresh.asked_at) : std::nullopt,
+                            .grace = grace.value_or(absl::ZeroDuration()),
+                            .create_volume_id = record_.volume_id,
+                            .dek_generation = record_.desired->dek_generation};
+  told = {};
+  RETURN_IF_ERROR(volume_->Open(request).status());
+  record_.volume_created = true;
+  HoldOwnerKey(kek.root);
+  store_();
+  return absl::OkStatus();
+}
+
+absl::Status NodeHands::Open(const Decision& decision, const FreshKek& fresh) {
+  const WrappedKek& newest = *decision.kek;
+  const auto grace = GraceFor(newest.root);
+  const WrappedKek* record = &newest;
+  std::optional<Kek> older;
+  if (!decision.wrapping.empty()) {
+    ASSIGN_OR_RETURN(older, DescendTo(fresh.kek, decision.wrapping, *record_.desired));
+    record = record_.desired->FindKek(decision.wrapping);
+  }
+  const auto asked_at = grace ? std::optional(fresh.asked_at) : std::nullopt;
+  VolumeOpenRequest request{.kek = older ? &*older : &fresh.kek,
+                            .kek_record = record,
+                            .asked_at = asked_at,
+                            .grace = grace.value_or(absl::ZeroDuration()),
+                            .expect_volume_id = record_.volume_id};
+  told = {};
+  ASSIGN_OR_RETURN(const VolumeStatus opened, volume_->Open(request));
+  if (!older) return absl::OkStatus();
+  // Carried over in the same step: later the older root key may be closed for good.
+  int64_t dek_generation = 0;
+  for (const ObservedDek& dek : opened.deks) {
+    if (dek.current && record_.desired->dek_generation > dek.generation) dek_generation = record_.desired->dek_generation;
+  }
+  VolumeRewrapRequest rewrap{.from = &*older,
+                             .to = &fresh.kek,
+                             .to_record = &newest,
+                             .new_dek_generation = dek_generation,
+                             .asked_at = asked_at,
+                             .grace = grace.value_or(absl::ZeroDuration())};
+  RETURN_IF_ERROR(volume_->Rewrap(rewrap).status());
+  HoldOwnerKey(newest.root);
+  store_();
+  return absl::OkStatus();
+}
+
+absl::Status NodeHands::Tell(const ProcessId& id) {
+  RETURN_IF_ERROR(volume_->SetEngine(id));
+  told = id;
+  return absl::OkStatus();
+}
+
+absl::Status NodeHands::Initialise() {
+  RETURN_IF_ERROR(prepare_engine_(*record_.desired));
+  const absl::Status made = engine->Initialise();
+  if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
+  record_.engine_initialised = true;
+  store_();
+  return absl::OkStatus();
+}
+
+absl::Status NodeHands::StartEngine() {
+  if (!record_.engine_initialised) {
+    record_.engine_initialised = true;
+    if (!store_()) return Unavailable("the node's record cannot be written");
+  }
+  RETURN_IF_ERROR(prepare_engine_(*record_.desired));
+  ASSIGN_OR_RETURN(engine_id, engine->Start());
+  unproven_start = true;
+  return Tell(engine_id);
+}
+
+void NodeHands::HoldOwnerKey(const RootKey& root) {
+  if (root.uri != record_.escrow_uri) record_.owner_key_held = true;
+}
+
+absl::Status NodeHands::Rewrap(const FreshKek& from, const FreshKek& to, int64_t new_dek_generation) {
+  const WrappedKek& current = *record_.desired->CurrentKek();
+  if (from.kek.id() != to.kek.id()) {
+    // The link proves that whoever minted the new one held the old one.
+    ASSIGN_OR_RETURN(const Kek reached, DescendTo(to.kek, from.kek.id(), *record_.desired));
+    if (!reached.bytes().Equals(from.kek.bytes())) return DataLoss("the chain of KEKs does not lead to the one that wraps the volume");
+  }
+  const auto grace = GraceFor(current.root);
+  VolumeRewrapRequest request{.from = &from.kek,
+                              .to = &to.kek,
+                              .to_record = &current,
+                              .new_dek_generation = new_dek_generation,
+                              .asked_at = grace ? std::optional(to.asked_at) : std::nullopt,
+                              .grace = grace.value_or(absl::ZeroDuration())};
+  RETURN_IF_ERROR(volume_->Rewrap(request).status());
+  HoldOwnerKey(current.root);
+  store_();
+  return absl::OkStatus();
+}
+
+std::optional<absl::Duration> NodeHands::GraceFor(const RootKey& root) const {
+  const bool escrow = !record_.escrow_uri.empty() && root.uri == record_.escrow_uri;
+  return escrow ? config_.clocks.escrow_grace : std::optional(config_.clocks.outage_grace);
+}
+
+std::string NodeHands::RootProblem() const {
+  if (!record_.desired) return "";
+  const DesiredNode& desired = *record_.desired;
+  if (const absl::Status allowed = CheckRootAllowed(config_, desired.root); !allowed.ok()) return std::string(FromAbsl(allowed.message()));
+  if (desired.root_is_escrow && record_.owner_key_held && !config_.allow_return_to_escrow) {
+    return "ROOT_REFUSED: going back from an owner key to escrow needs allow_return_to_escrow in this host's configuration";
+  }
+  const WrappedKek* current = desired.CurrentKek();
+  if (current != nullptr && current->root != desired.root)
+    return "ROOT_REFUSED: the KEK in force names another root key than desired state";
+  return "";
+}
+
+}  // namespace latchkey
