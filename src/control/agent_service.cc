@@ -243,6 +243,8 @@ class Service : public FlushableAgentService {
     for (const KeyVerdict& verdict : request.verdicts) core_.key_tests.Deliver(agent_id, verdict);
     std::optional<AgentRow> agent = core_.directory.Find(agent_id);
     if (!agent) return NotAnAgent();
+    // First of all: what the reports change must end above what the host has seen.
+    if (request.seen_version > agent->desired_version) RETURN_IF_ERROR(CatchUpVersion(*agent, request.seen_version));
     const AgentRow before = *agent;
     const bool in_turn = TakesItsTurn(request, *agent);
     agent->last_heard = core_.Now();
@@ -255,7 +257,6 @@ class Service : public FlushableAgentService {
     }
     RETURN_IF_ERROR(StoreHeard(before, *agent));
     core_.directory.SetHeard(*agent);
-    if (request.seen_version > core_.directory.Version(agent_id)) return CatchUpVersion(*agent, request.seen_version);
     return absl::OkStatus();
   }
 
