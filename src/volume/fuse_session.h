@@ -1,0 +1,57 @@
+// The conversation with the kernel: a fixed set of threads that read requests, and the notices that make the kernel forget.
+//
+// libfuse's own multi-threaded loop clones the connection by opening /dev/fuse, which an unprivileged daemon may be unable to do, and makes
+// and ends threads as it likes. Here each thread has a descriptor of its own, made by whoever mounted (FUSE_DEV_IOC_CLONE): replies go
+// where the request came from, and the threads live as long as the mount.
+#pragma once
+
+#include <absl/status/statusor.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/file.h"
+#include "volume/filesystem.h"
+
+namespace latchkey {
+
+inline constexpr int kFuseThreads = 8;
+
+class FuseSession {
+ public:
+  struct Connection {
+    UniqueFd main;                 // of the mount
+    std::vector<UniqueFd> clones;  // each thread takes one; those beyond share `main`
+  };
+  // Serves a mount that was made by somebody else. `filesystem` outlives the session.
+  static absl::StatusOr<std::unique_ptr<FuseSession>> Start(Filesystem& filesystem, Connection connection);
+  // Waits for the threads, which end when the mount is gone.
+  ~FuseSession();
+
+  // True when the connection has ended (unmounted or aborted by somebody).
+  bool Ended() const { return ended_; }
+  // Writes back and drops the kernel's pages and attributes of a file. Blocks until it is done, which needs our threads: never call it from
+  // a request.
+  void Invalidate(fuse_ino_t node);
+  // Makes every name that the kernel remembers be asked for again (Linux 6.16, FUSE_NOTIFY_INC_EPOCH). False on older kernels.
+  bool InvalidateNames();
+  // Called once, from one of the threads, when the connection ends.
+  void OnEnd(std::function<void()> f);
+
+ private:
+  FuseSession() = default;
+  void Serve();
+
+  fuse_session* session_ = nullptr;
+  int main_fd_ = -1;  // owned by session_
+  std::vector<UniqueFd> clones_;
+  std::vector<std::thread> threads_;
+  std::atomic<size_t> next_clone_ = 0;
+  std::atomic<bool> ended_ = false;
+  std::mutex mutex_;
+  std::function<void()> on_end_;
+};
+
+}  // namespace latchkey
