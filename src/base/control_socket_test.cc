@@ -257,12 +257,16 @@ TEST_F(ControlSocketTest, StillSendsTheAnswersOfHandlersUnderWayWhenItStops) {
     gate.Pass();
     return request;
   });
-  std::thread caller([&] { LK_EXPECT_OK(ControlCall(path_, {{{"op", "seal"}}, {}}, kSoon)); });
+  // Longer than the socket's buffer, so that it is not sent in one go.
+  const std::string body = "{\"v\":\"" + std::string(1'000'000, 'x') + "\"}";
+  const std::string frame = LittleEndian(static_cast<uint32_t>(body.size())) + LittleEndian(0) + body;
+  const UniqueFd peer = ConnectRaw(path_);
+  SendRaw(peer, frame);
   ASSERT_TRUE(gate.AwaitWaiting(1));
   std::thread stopper([&] { server_.reset(); });
   gate.Open();
+  EXPECT_EQ(ReceiveRaw(peer).size(), frame.size());
   stopper.join();
-  caller.join();
 }
 
 TEST_F(ControlSocketTest, RefusesOtherUsers) {
