@@ -72,7 +72,7 @@ std::string FormatBytes(int64_t bytes) {
     value /= 1024;
     ++unit;
   }
-  std::string number = absl::StrFormat(unit == 0 ? "%.0f" : "%.1f", value);
+  std::string number = unit == 0 ? absl::StrFormat("%.0f", value) : absl::StrFormat("%.1f", value);
   if (number.size() > 2 && number.ends_with(".0")) number.resize(number.size() - 2);
   return absl::StrCat(number, " ", kUnits[unit]);
 }
