@@ -217,7 +217,9 @@ bool SecretBytes::Equals(const SecretBytes& other) const {
   return size_ == other.size_ && (size_ == 0 || CRYPTO_memcmp(bytes_, other.bytes_, size_) == 0);
 }
 
-void Wipe(void* p, size_t n) { explicit_bzero(p, n); }
+void Wipe(void* p, size_t n) {
+  if (n > 0) explicit_bzero(p, n);
+}
 
 void Wipe(std::string& s) {
   explicit_bzero(s.data(), s.size());
