@@ -2,12 +2,12 @@
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/numbers.h>
-#include <toml++/toml.h>
 
 #include <set>
 
 #include "base/file.h"
 #include "base/status.h"
+#include "base/toml.h"
 
 namespace latchkey {
 namespace {
@@ -181,12 +181,7 @@ LeasePolicy AgentClocks::Policy() const {
 }
 
 absl::StatusOr<AgentConfig> ParseAgentConfig(std::string_view text) {
-  toml::table table;
-  try {
-    table = toml::parse(text);
-  } catch (const toml::parse_error& e) {
-    return InvalidArgument("line ", e.source().begin.line, ": ", ToAbsl(e.description()));
-  }
+  ASSIGN_OR_RETURN(const toml::table table, ParseToml(text));
   AgentConfig config;
   absl::Status fault;
   TableReader reader(table, "", fault);

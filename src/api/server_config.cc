@@ -6,12 +6,9 @@
 #include <string>
 #include <utility>
 
-// Without exceptions: parse_result says what went wrong.
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include "base/file.h"
 #include "base/status.h"
+#include "base/toml.h"
 #include "http/server.h"
 
 namespace latchkey {
@@ -227,14 +224,10 @@ absl::Status CheckServerConfig(const ServerConfig& config) {
 }
 
 absl::StatusOr<ServerConfig> ParseServerConfig(std::string_view toml_text) {
-  const toml::parse_result parsed = toml::parse(toml_text);
-  if (!parsed) {
-    const toml::parse_error& error = parsed.error();
-    return InvalidArgument("line ", error.source().begin.line, ": ", ToAbsl(error.description()));
-  }
+  ASSIGN_OR_RETURN(const toml::table table, ParseToml(toml_text));
   ServerConfig config;
   config.escrow.type = "LOCAL";
-  RETURN_IF_ERROR(ReadInto(parsed.table(), config));
+  RETURN_IF_ERROR(ReadInto(table, config));
   RETURN_IF_ERROR(CheckServerConfig(config));
   return config;
 }
