@@ -15,11 +15,11 @@ struct HttpClientOptions {
   absl::Duration connect_timeout = absl::Seconds(3);
   absl::Duration total_timeout = absl::Seconds(10);
   size_t max_response = 4 << 20;
-  std::string ca_pem;                 // empty: the system's
-  std::string client_certificate_pem; // mutual TLS when not empty
+  std::string ca_pem;                  // empty: the system's
+  std::string client_certificate_pem;  // mutual TLS when not empty
   std::string client_key_pem;
-  bool verify_peer = true;            // false only to fetch a CA whose hash is known beforehand
-  bool fresh_connection = false;      // never reuse one (a KMS refusal is confirmed on a new connection)
+  bool verify_peer = true;        // false only to fetch a CA whose hash is known beforehand
+  bool fresh_connection = false;  // never reuse one (a KMS refusal is confirmed on a new connection)
   std::string user_agent = "latchkey/0.1";
 };
 

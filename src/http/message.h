@@ -16,14 +16,14 @@ using HttpHeaders = std::map<std::string, std::string, std::less<>>;
 
 struct HttpRequest {
   std::string method = "GET";
-  std::string target;  // as on the wire: path with query
-  std::string path;    // the path, still percent-encoded
+  std::string target;                                      // as on the wire: path with query
+  std::string path;                                        // the path, still percent-encoded
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
   HttpHeaders headers;
   std::string body;
   // Facts of the connection, filled by the server.
-  std::string peer_address;             // "127.0.0.1"
-  std::string peer_certificate_pem;     // empty without a verified client certificate
+  std::string peer_address;          // "127.0.0.1"
+  std::string peer_certificate_pem;  // empty without a verified client certificate
 
   // First value of a query parameter or of a header; `otherwise` when absent.
   std::string Query(std::string_view name, std::string_view otherwise = "") const;
@@ -36,8 +36,8 @@ struct HttpResponse {
   int status = 200;  // 0: the server closes the connection without an answer (the emulator's dropped connections)
   HttpHeaders headers;
   std::string body;
-  // Fault injection for emulators and tests: when 0 or more, the server sends only that many bytes of the answer (head and body together) and
-  // then closes the connection; 0 closes it without a word.
+  // Fault injection for emulators and tests: when 0 or more, the server sends only that many bytes of the answer (head and body together)
+  // and then closes the connection; 0 closes it without a word.
   int64_t cut_after = -1;
 
   static HttpResponse Json(int status, std::string body) {

@@ -22,9 +22,11 @@ constexpr std::array<Entry, 10> kEntries = {{
      "Check the KMS endpoint and the network between this host and it; the cluster works on until its lease ends."},
     {FailureClass::kThrottled, "THROTTLED", "Raise the KMS request quota or wait; the cluster works on until its lease ends."},
     {FailureClass::kIdentity, "IDENTITY",
-     "Check the host's own cloud credentials (not the key): they are missing, expired or refused. The cluster works on until its lease ends."},
+     "Check the host's own cloud credentials (not the key): they are missing, expired or refused. The cluster works on until its lease "
+     "ends."},
     {FailureClass::kAmbiguous, "AMBIGUOUS",
-     "The KMS does not say whether the key is gone or access to it was taken away: check that the key exists and that the role may use it."},
+     "The KMS does not say whether the key is gone or access to it was taken away: check that the key exists and that the role may use "
+     "it."},
     {FailureClass::kCorrupt, "CORRUPT",
      "The KMS returned other bytes than expected: check the key material and that the URI names the same key as before."},
     {FailureClass::kUnsuitable, "UNSUITABLE", "Name an enabled symmetric key for encryption and decryption, with its full identifier."},
@@ -54,8 +56,6 @@ bool IsRefusal(FailureClass c) {
          c == FailureClass::kDestroyed || c == FailureClass::kAmbiguous;
 }
 
-bool IsOutage(FailureClass c) {
-  return c == FailureClass::kUnreachable || c == FailureClass::kThrottled || c == FailureClass::kIdentity;
-}
+bool IsOutage(FailureClass c) { return c == FailureClass::kUnreachable || c == FailureClass::kThrottled || c == FailureClass::kIdentity; }
 
 }  // namespace latchkey

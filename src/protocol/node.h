@@ -1,4 +1,5 @@
-// What the server wants of a node (DesiredNode) and what an agent says of it (ObservedNode). See docs/architecture.md, "Desired and observed".
+// What the server wants of a node (DesiredNode) and what an agent says of it (ObservedNode). See docs/architecture.md, "Desired and
+// observed".
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -16,8 +17,8 @@
 namespace latchkey {
 
 struct DesiredNode {
-  std::string node_id;     // UUID
-  std::string node_name;   // "<cluster name>-<region>-1"
+  std::string node_id;    // UUID
+  std::string node_name;  // "<cluster name>-<region>-1"
   std::string organization, cluster_id, cluster_name, region;
   std::string volume_id;   // empty only until the first creation was reported: nothing is created once it is set
   std::string engine;      // "postgresql"
@@ -27,9 +28,9 @@ struct DesiredNode {
   bool paused = false;
   bool revoked = false;
   std::string revoked_by, revoked_at;
-  bool deleted = false;    // only together with node_id and volume_id does it delete anything
+  bool deleted = false;  // only together with node_id and volume_id does it delete anything
 
-  RootKey root;                          // the root key in force for the region
+  RootKey root;  // the root key in force for the region
   bool root_is_escrow = false;
   int64_t kek_generation = 1;            // the generation that shall wrap every DEK
   std::vector<WrappedKek> wrapped_keks;  // by rising generation; the last is the one of kek_generation once one was minted and stored
@@ -49,7 +50,7 @@ enum class VolumeState {
   kOpening,
   kOpen,
   kSealing,
-  kSealed,   // keys wiped and no process holds plaintext
+  kSealed,  // keys wiped and no process holds plaintext
   kDeleted,
 };
 enum class EngineState {
@@ -63,7 +64,8 @@ enum class EngineState {
   kFailed,
 };
 std::string_view VolumeStateName(VolumeState s);  // "NONE", "VOLUME_MISSING", "OPENING", "OPEN", "SEALING", "SEALED", "DELETED"
-std::string_view EngineStateName(EngineState s);  // "NONE", "INITIALIZING", "STARTING", "RUNNING", "STOPPING", "STOPPED", "ENGINE_DATA_MISSING", "FAILED"
+std::string_view EngineStateName(
+    EngineState s);  // "NONE", "INITIALIZING", "STARTING", "RUNNING", "STOPPING", "STOPPED", "ENGINE_DATA_MISSING", "FAILED"
 
 // The health of a root key as one host sees it.
 struct KeyHealth {
@@ -81,9 +83,9 @@ struct KeyHealth {
 struct ObservedDek {
   std::string id;
   int64_t generation = 0;
-  std::string kek_id;      // the KEK that wraps it in volume.json; one entry a wrapping
+  std::string kek_id;  // the KEK that wraps it in volume.json; one entry a wrapping
   bool current = false;
-  int64_t bytes = -1;      // of file content under it (lower sizes); −1 when not counted yet
+  int64_t bytes = -1;  // of file content under it (lower sizes); −1 when not counted yet
   bool operator==(const ObservedDek&) const = default;
   boost::json::object ToJson() const;
   static absl::StatusOr<ObservedDek> FromJson(const boost::json::object& object, const std::string& path);
@@ -91,23 +93,23 @@ struct ObservedDek {
 
 struct ObservedNode {
   std::string node_id;
-  std::string volume_id;               // empty until created
-  int64_t applied_generation = 0;      // desired generation that this host has fully applied
-  int64_t highest_generation = 0;      // highest that it ever accepted: a server with a lower one was restored from an old copy
-  bool revoked_mark = false;           // the revoked mark that it stored
+  std::string volume_id;           // empty until created
+  int64_t applied_generation = 0;  // desired generation that this host has fully applied
+  int64_t highest_generation = 0;  // highest that it ever accepted: a server with a lower one was restored from an old copy
+  bool revoked_mark = false;       // the revoked mark that it stored
   VolumeState volume = VolumeState::kNone;
   int64_t volume_revision = 0;
   std::vector<ObservedDek> deks;
-  std::string lease_end;               // RFC 3339; empty without a lease
-  std::string seal_reason;             // why it sealed last: "REVOKED", "PAUSED", "KMS_REFUSED", "LEASE_ENDED", "DELETED", …; empty when open
+  std::string lease_end;    // RFC 3339; empty without a lease
+  std::string seal_reason;  // why it sealed last: "REVOKED", "PAUSED", "KMS_REFUSED", "LEASE_ENDED", "DELETED", …; empty when open
   EngineState engine = EngineState::kNone;
   std::string engine_message;
-  std::string host;                    // endpoint for clients
+  std::string host;  // endpoint for clients
   int64_t port = 0;
   KeyHealth key;
-  std::optional<WrappedKek> minted;    // a KEK that this host minted for kek_generation, until desired state names one
-  std::string problem;                 // "ROOT_REFUSED: …", "VOLUME_MISSING: …", …: what stops the node, for people; empty when none
-  bool stray = false;                  // the server did not name this node: left as it is and reported
+  std::optional<WrappedKek> minted;  // a KEK that this host minted for kek_generation, until desired state names one
+  std::string problem;               // "ROOT_REFUSED: …", "VOLUME_MISSING: …", …: what stops the node, for people; empty when none
+  bool stray = false;                // the server did not name this node: left as it is and reported
 
   boost::json::object ToJson() const;
   static absl::StatusOr<ObservedNode> FromJson(const boost::json::object& object, const std::string& path);

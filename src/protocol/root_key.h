@@ -30,7 +30,7 @@ struct KekContext {
   std::string organization;  // UUID
   std::string cluster;       // UUID
   std::string region;
-  int64_t generation = 0;    // from 1
+  int64_t generation = 0;  // from 1
 
   bool operator==(const KekContext&) const = default;
   // `latchkey:organization=…` and so on, sorted, one a line: the canonical form for HKDF, AAD and SHA-256.
@@ -57,7 +57,7 @@ struct WrappedKek {
   std::string key_version;  // what the KMS tells (AWS: KeyMaterialId); empty when it tells nothing
   std::string ciphertext;   // base64
   std::optional<Previous> previous;
-  std::string link;         // empty in generation 1
+  std::string link;  // empty in generation 1
 
   bool operator==(const WrappedKek&) const = default;
   boost::json::object ToJson() const;

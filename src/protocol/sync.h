@@ -5,9 +5,9 @@
 //   POST /agent/v1/sync            SyncRequest → SyncResponse      (client certificate: common name = agent id)
 //   POST /agent/v1/renew           {"request_pem"} → {"certificate_pem"}
 //
-// Sync: the request carries everything that the agent observes, in full, every time. With wait_ms > 0 the server holds the request until this
-// host's desired version is above `seen_version`, a key test is waiting for it, or wait_ms (at most 25,000) has passed.
-// Reports of one boot_id are ordered by `sequence`; one that is not above the last stored is ignored, and its answer still given.
+// Sync: the request carries everything that the agent observes, in full, every time. With wait_ms > 0 the server holds the request until
+// this host's desired version is above `seen_version`, a key test is waiting for it, or wait_ms (at most 25,000) has passed. Reports of one
+// boot_id are ordered by `sequence`; one that is not above the last stored is ignored, and its answer still given.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -40,7 +40,7 @@ struct JoinToken {
 
 struct JoinRequest {
   std::string token_id, token_secret;
-  std::string request_pem;   // PKCS #10
+  std::string request_pem;  // PKCS #10
   std::string region;
   std::string hostname;
   std::string advertise_host;  // what clients of its databases connect to
@@ -48,7 +48,7 @@ struct JoinRequest {
   static absl::StatusOr<JoinRequest> FromJson(const boost::json::object& object);
 };
 struct JoinResponse {
-  std::string agent_id;      // UUID
+  std::string agent_id;  // UUID
   std::string organization;
   std::string certificate_pem;
   std::string ca_pem;
@@ -58,7 +58,7 @@ struct JoinResponse {
 
 // A key that the server wants tested from here: describe, wrap and unwrap a random probe with context, compare.
 struct KeyTest {
-  std::string id;            // UUID
+  std::string id;  // UUID
   std::string cluster_id, region;
   RootKey root;
   boost::json::object ToJson() const;
@@ -74,19 +74,19 @@ struct KeyVerdict {
 };
 
 struct SyncRequest {
-  std::string boot_id;       // new at every start of the agent
+  std::string boot_id;  // new at every start of the agent
   int64_t sequence = 0;
   int64_t seen_version = 0;  // highest SyncResponse::version applied; 0 at start
   int64_t wait_ms = 0;
   std::string hostname, advertise_host, region, agent_version;
-  std::vector<std::string> warnings;   // "swap is on and not encrypted", …
+  std::vector<std::string> warnings;  // "swap is on and not encrypted", …
   std::vector<ObservedNode> nodes;
   std::vector<KeyVerdict> verdicts;
   boost::json::object ToJson() const;
   static absl::StatusOr<SyncRequest> FromJson(const boost::json::object& object);
 };
 struct SyncResponse {
-  int64_t version = 0;       // of this host's desired state as a whole; never falls while the server's store is kept
+  int64_t version = 0;  // of this host's desired state as a whole; never falls while the server's store is kept
   std::vector<DesiredNode> nodes;
   std::vector<KeyTest> key_tests;
   boost::json::object ToJson() const;
