@@ -108,6 +108,7 @@ void ReadClocks(const toml::table& table, AgentClocks& clocks, absl::Status& fau
   reader.Duration("retry_base", clocks.retry_base);
   reader.Duration("stop_timeout", clocks.stop_timeout);
   reader.Duration("probe_interval", clocks.probe_interval);
+  reader.Duration("owner_credentials_age", clocks.owner_credentials_age);
   std::string escrow = "until-restart";
   reader.String("escrow_grace", escrow);
   if (escrow != "until-restart") {
@@ -257,6 +258,7 @@ absl::Status CheckAgentConfig(const AgentConfig& config) {
   if (clocks.escrow_grace && clocks.check_interval > *clocks.escrow_grace / 2) {
     return InvalidArgument("clocks.escrow_grace: must be at least twice check_interval");
   }
+  if (clocks.owner_credentials_age > absl::Minutes(5)) return InvalidArgument("clocks.owner_credentials_age: must be at most 5m");
   if (clocks.outage_grace > absl::Hours(24)) return InvalidArgument("clocks.outage_grace: must be at most 24h");
   return absl::OkStatus();
 }
@@ -268,6 +270,7 @@ absl::StatusOr<KmsConfig> KmsConfigOf(const AgentConfig& config) {
   kms.aws.profile = config.aws.profile;
   kms.aws.shared_credentials_file = config.aws.shared_credentials_file;
   kms.aws.config_file = config.aws.config_file;
+  kms.aws.role_credentials_age = config.clocks.owner_credentials_age;
   if (!config.aws.ca_file.empty()) {
     auto pem = ReadFile(config.aws.ca_file, 1 << 20);
     if (!pem.ok()) return Prefixed(pem.status(), "aws.ca_file");

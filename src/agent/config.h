@@ -26,6 +26,8 @@ struct AgentClocks {
   absl::Duration stop_timeout = absl::Seconds(30);
   // The grace of escrow keys; unset ("until-restart"): a volume under an escrow key is open without a lease.
   std::optional<absl::Duration> escrow_grace;
+  // Credentials of the owner's role are fetched anew at least this often, so that a role taken away is noticed. At most 5 minutes.
+  absl::Duration owner_credentials_age = absl::Minutes(5);
   absl::Duration probe_interval = absl::Seconds(5);  // how often a running database is asked an authenticated query
 
   LeasePolicy Policy() const;

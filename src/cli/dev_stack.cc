@@ -61,7 +61,7 @@ std::string AgentToml(const DevOptions& options, int agent_port, int metrics_por
   if (options.demo_clocks) {
     out +=
         "\n[clocks]\ncheck_interval = \"1s\"\noutage_grace = \"12s\"\nconfirm_after = [\"500ms\", \"1s\"]\nretry_base = "
-        "\"1s\"\nstop_timeout = \"3s\"\n";
+        "\"1s\"\nstop_timeout = \"3s\"\nowner_credentials_age = \"2s\"\n";
   }
   out += absl::StrFormat(
       "\n[aws]\nkms_endpoint = \"http://127.0.0.1:%d\"\nsts_endpoint = \"http://127.0.0.1:%d\"\nshared_credentials_file = "
