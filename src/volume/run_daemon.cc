@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <latch>
 
 #include "base/log.h"
 #include "base/status.h"
@@ -123,7 +124,10 @@ void SealOnSignals(VolumeDaemon& daemon, const sigset_t& signals) {
   options.limits.descriptors = std::clamp<size_t>(descriptors / 2, 64, 4096);
   auto* daemon = new VolumeDaemon(std::move(options), std::move(host), Clock::Real(), Random::System());
   // Before the change of user: the socket's file is then root's, and the engine, which runs as the same user, cannot speak to us.
-  auto server = ControlServer::Start({.path = arguments.control, .allowed_uids = {}, .handler = [daemon](ControlMessage request) {
+  // Nothing is done for anybody before we are that user: what it makes must be the user's.
+  std::latch ready(1);
+  auto server = ControlServer::Start({.path = arguments.control, .allowed_uids = {}, .handler = [daemon, &ready](ControlMessage request) {
+                                        ready.wait();
                                         return daemon->Handle(std::move(request));
                                       }});
   if (!server.ok()) fail(server.status());
@@ -137,6 +141,7 @@ void SealOnSignals(VolumeDaemon& daemon, const sigset_t& signals) {
   }
   if (absl::Status status = ForbidDumps(); !status.ok()) fail(status);
   SealOnSignals(*daemon, signals);
+  ready.count_down();
   daemon->Run();
   // Waits until everybody who asked for the seal has been answered.
   server->reset();
