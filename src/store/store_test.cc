@@ -179,7 +179,8 @@ TEST_F(StoreTest, ClustersArePagedByNameInBothDirections) {
     RETURN_IF_ERROR(clusters.MarkDeleted("id-b", At(5)));
     const auto names = [&](const std::string& after, bool descending, bool deleted, int64_t limit) {
       std::string text;
-      for (const auto& n : *clusters.Names(after, after.empty() ? "" : "id-" + after, descending, deleted, limit)) text += n.name;
+      const auto found = clusters.Names(after, after.empty() ? "" : "id-" + after, descending, deleted, limit);
+      for (const auto& n : *found) text += n.name;
       return text;
     };
     EXPECT_EQ(names("", false, true, 10), "abc");
