@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""The agent as an ordinary user who may open /dev/fuse: a cluster under an owner key, sealed and back, with no process as root.
+
+Runs in a mount namespace of its own with a /dev/fuse that everybody may open (some machines keep theirs for root), as the system user `nobody`.
+"""
+import argparse
+import ctypes
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from harness import CheckFailed, Screen, Stack, mounts_below, processes_of
+
+CLONE_NEWNS = 0x20000
+MS_REC, MS_PRIVATE = 0x4000, 0x40000
+
+
+def own_fuse_device():
+    """A private mount namespace in which /dev/fuse is open to all."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) != 0:
+        raise OSError(ctypes.get_errno(), "a mount namespace")
+    folder = tempfile.mkdtemp(prefix="lk-fuse-")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,dev", "tmpfs", folder], check=True)
+    device = os.path.join(folder, "fuse")
+    os.mknod(device, 0o666 | 0o020000, os.makedev(10, 229))
+    os.chmod(device, 0o666)
+    subprocess.run(["mount", "--bind", device, "/dev/fuse"], check=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--program", required=True)
+    args = parser.parse_args()
+    own_fuse_device()
+    user = pwd.getpwnam("nobody")
+    screen = Screen(stop_between=False)
+    home = pathlib.Path(tempfile.mkdtemp(prefix="lk-user-"))
+    # The checkout may lie where this user cannot look.
+    program = home / "latchkey"
+    shutil.copy(args.program, program)
+    program.chmod(0o755)
+    os.chown(home, user.pw_uid, user.pw_gid)
+    os.setgroups([])
+    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    os.chdir("/")
+    tempfile.tempdir = str(home)
+    stack = Stack(str(program), screen)
+    code = 0
+    try:
+        screen.step(1, f"A stack of the user {user.pw_name}")
+        stack.start_dev()
+        stack.env.update(LATCHKEY_KMS_EMULATOR=stack.facts["kms_emulator"])
+        stack.latchkey("clusters", "create", "mine-alone", "--region", "us-east-1", "--wait")
+        connection = stack.connection("mine-alone")
+        stack.sql(connection, "create table t as select 42 as n")
+        stack.latchkey("cmek", "enable", "mine-alone", "--uri", stack.facts["owner_key"], "--principal", stack.facts["owner_role"], "--wait")
+        owners = {os.stat(f"/proc/{p}").st_uid for p in processes_of(str(stack.folder))}
+        # A daemon that forbids dumps belongs to root in /proc; its credentials tell the truth.
+        real = {int(pathlib.Path(f"/proc/{p}/status").read_text().split("\nUid:\t")[1].split("\t")[1]) for p in processes_of(str(stack.folder))}
+        stack.check(real == {user.pw_uid} and owners <= {0, user.pw_uid}, "every process of the stack runs as that user")
+        stack.check(stack.sql(connection, "select n from t") == "42", "SQL works")
+        screen.step(2, "The owner disables the key, and enables it again")
+        stack.latchkey("kms-emulator", "key", "disable", stack.facts["owner_key"])
+        took = stack.wait("dark", 60, lambda: stack.sql_refused(connection) and not mounts_below(stack.folder) and not [p for p in processes_of("volume-daemon") if str(stack.folder) in command(p)])
+        stack.check(True, f"sealed after {took:.1f} s: SQL is refused, nothing is mounted, no volume daemon is left")
+        stack.latchkey("kms-emulator", "key", "enable", stack.facts["owner_key"])
+        stack.wait("it serves again", 60, lambda: not stack.sql_refused(connection))
+        stack.check(stack.sql(connection, "select n from t") == "42", "it serves again by itself, and the data is there")
+    except CheckFailed as fault:
+        print(f"\nFAILED: {fault}")
+        for log in sorted((stack.folder / "dev").rglob("*.log")):
+            print(f"--- the end of {log.name}")
+            print("\n".join(log.read_text(errors="replace").splitlines()[-20:]))
+        code = 1
+    finally:
+        stack.stop()
+        shutil.rmtree(home, ignore_errors=True)
+    if code == 0:
+        print(f"\nAll {screen.checks} checks held.")
+    return code
+
+
+def command(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
