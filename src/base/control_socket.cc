@@ -1,5 +1,6 @@
 #include "base/control_socket.h"
 
+#include <absl/time/clock.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>

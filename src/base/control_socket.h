@@ -33,12 +33,12 @@ class ControlServer {
  public:
   using Handler = std::function<absl::StatusOr<ControlMessage>(ControlMessage request)>;
   struct Options {
-    std::string path;                  // under 108 bytes; a left-over socket is replaced
+    std::string path;  // under 108 bytes; a left-over socket is replaced
     std::vector<uid_t> allowed_uids;
-    Handler handler;                   // called on one of 4 threads; concurrently
+    Handler handler;  // called on one of 4 threads; concurrently
   };
-  // Listens and serves until destroyed. FailedPrecondition when another process listens there. The destructor waits for handlers under way and
-  // sends their answers; it must not run inside a handler.
+  // Listens and serves until destroyed. FailedPrecondition when another process listens there. The destructor waits for handlers under way
+  // and sends their answers; it must not run inside a handler.
   static absl::StatusOr<std::unique_ptr<ControlServer>> Start(Options options);
   virtual ~ControlServer() = default;
 };

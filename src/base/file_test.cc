@@ -206,8 +206,9 @@ TEST(LockFileTest, IsHeldByAChildThatInheritedTheDescriptor) {
 TEST(UniqueFdTest, ClosesWhatItOwnsOnce) {
   UniqueFd a(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const int raw = a.get();
+  const UniqueFd& former = a;
   UniqueFd b = std::move(a);
-  EXPECT_FALSE(a.valid());
+  EXPECT_FALSE(former.valid());
   EXPECT_EQ(fcntl(raw, F_GETFD), FD_CLOEXEC);
   b = UniqueFd();
   EXPECT_EQ(fcntl(raw, F_GETFD), -1);

@@ -14,7 +14,8 @@ constexpr size_t kShownName = 64;
 
 // A name from outside as it may stand in a message: escaped, cut.
 std::string Shown(std::string_view name) {
-  return json::serialize(json::value(json::string_view(name.data(), std::min(name.size(), kShownName))));
+  const std::string cut(name.substr(0, kShownName));
+  return json::serialize(json::value(cut));
 }
 
 // Builds the value and refuses what the standard parser would let through.

@@ -1,7 +1,8 @@
 // Strict JSON over Boost.JSON, for everything that comes from outside.
 //
 // ParseJson refuses what Boost.JSON 1.81 lets through: a key twice in one object (the last would win in silence), numbers that do not fit,
-// NUL characters in strings, and nesting deeper than 32. JsonReader reads fields by name and reports the first fault with the path of the field
+// NUL characters in strings, and nesting deeper than 32. JsonReader reads fields by name and reports the first fault with the path of the
+// field
 // ("region_specs[0].key_spec.uri: must be a string").
 #pragma once
 

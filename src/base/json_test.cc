@@ -5,7 +5,6 @@
 namespace latchkey {
 namespace {
 
-using testing::AllOf;
 using testing::HasSubstr;
 
 auto Refused(const std::string& why) { return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(why)); }

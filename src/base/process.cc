@@ -1,5 +1,6 @@
 #include "base/process.h"
 
+#include <absl/time/clock.h>
 #include <dirent.h>
 #include <poll.h>
 #include <pwd.h>

@@ -34,22 +34,22 @@ struct UserIds {
 absl::StatusOr<UserIds> FindUser(const std::string& name);
 
 struct SpawnOptions {
-  std::vector<std::string> argv;              // argv[0] is a path
-  std::map<std::string, std::string> env;     // the whole environment of the child; nothing is inherited
-  std::optional<UserIds> user;                // setgroups({}), setgid, setuid (all of real, effective, saved)
+  std::vector<std::string> argv;           // argv[0] is a path
+  std::map<std::string, std::string> env;  // the whole environment of the child; nothing is inherited
+  std::optional<UserIds> user;             // setgroups({}), setgid, setuid (all of real, effective, saved)
   std::string cwd = "/";
-  std::string output_file;                    // stdout and stderr appended there (0600); empty: /dev/null
-  std::vector<int> keep_fds;                  // stay open in the child under the same number; all others above 2 are closed
-  bool detached = true;                       // double fork and setsid: outlives us and needs no reaping by us
-  bool die_with_parent = false;               // PR_SET_PDEATHSIG SIGKILL, when the *thread* that spawned it ends; only with detached = false
+  std::string output_file;       // stdout and stderr appended there (0600); empty: /dev/null
+  std::vector<int> keep_fds;     // stay open in the child under the same number; all others above 2 are closed
+  bool detached = true;          // double fork and setsid: outlives us and needs no reaping by us
+  bool die_with_parent = false;  // PR_SET_PDEATHSIG SIGKILL, when the *thread* that spawned it ends; only with detached = false
 };
-// Starts a program with RLIMIT_CORE 0 and all signals at their defaults. An exec that fails is reported here, with errno. With detached = false
-// the caller reaps (WaitForExit reaps its own children).
+// Starts a program with RLIMIT_CORE 0 and all signals at their defaults. An exec that fails is reported here, with errno. With detached =
+// false the caller reaps (WaitForExit reaps its own children).
 absl::StatusOr<ProcessId> Spawn(const SpawnOptions& options);
 
 struct RunResult {
-  int exit_code = 0;      // 128 + signal when killed
-  std::string output;     // stdout and stderr together, at most 64 KiB
+  int exit_code = 0;   // 128 + signal when killed
+  std::string output;  // stdout and stderr together, at most 64 KiB
 };
 // Runs a program to its end; DeadlineExceeded after `timeout`, when it (and its process group) has been killed. `input` goes to its stdin.
 absl::StatusOr<RunResult> Run(const SpawnOptions& options, absl::Duration timeout, const std::string& input = "");

@@ -1,3 +1,4 @@
+#include <absl/time/clock.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>

@@ -17,7 +17,6 @@
 namespace latchkey {
 namespace {
 
-using testing::AllOf;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::Not;

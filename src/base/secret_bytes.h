@@ -20,8 +20,8 @@ struct SecretAccess {
   explicit SecretAccess() = default;
 };
 
-// The locked memory of this process. Thread-safe. A forked child does not inherit it: it gets an empty arena, and must not read a SecretBytes
-// (nor use OpenSSL, if held) that was made before the fork.
+// The locked memory of this process. Thread-safe. A forked child does not inherit it: it gets an empty arena, and must not read a
+// SecretBytes (nor use OpenSSL, if held) that was made before the fork.
 class SecretArena {
  public:
   // Reserves `bytes` (rounded up to pages) for secrets. Call it once, before the first SecretBytes; without a call the first use

@@ -33,9 +33,10 @@ TEST(SecretBytesTest, BeginsWithZeros) {
 
 TEST(SecretBytesTest, MovesAndIsEmptyAfterwards) {
   SecretBytes a = SecretBytes::CopyOf(std::string_view("one"));
+  const SecretBytes& former = a;
   SecretBytes b = std::move(a);
   EXPECT_EQ(Read(b), "one");
-  EXPECT_TRUE(a.empty());
+  EXPECT_TRUE(former.empty());
   SecretBytes c = SecretBytes::CopyOf(std::string_view("two"));
   c = std::move(b);
   EXPECT_EQ(Read(c), "one");

@@ -56,14 +56,14 @@ absl::Status Prefixed(const absl::Status& status, std::string_view prefix);
 #define LK_CONCAT(a, b) LK_CONCAT_INNER(a, b)
 
 // Returns from the enclosing function when `expr`, an absl::Status, is not OK.
-#define RETURN_IF_ERROR(expr)                                          \
-  do {                                                                 \
+#define RETURN_IF_ERROR(expr)                                               \
+  do {                                                                      \
     if (absl::Status lk_status = (expr); !lk_status.ok()) return lk_status; \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto x, F()): unwraps a StatusOr, or returns its status from the enclosing function.
 #define ASSIGN_OR_RETURN(lhs, expr) LK_ASSIGN_OR_RETURN(LK_CONCAT(lk_statusor_, __LINE__), lhs, expr)
-#define LK_ASSIGN_OR_RETURN(tmp, lhs, expr)  \
-  auto tmp = (expr);                         \
+#define LK_ASSIGN_OR_RETURN(tmp, lhs, expr)      \
+  auto tmp = (expr);                             \
   if (!tmp.ok()) return std::move(tmp).status(); \
   lhs = *std::move(tmp)

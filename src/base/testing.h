@@ -11,25 +11,25 @@
 
 namespace latchkey {
 
-inline const absl::Status& StatusOf(const absl::Status& s) { return s; }
+inline absl::Status StatusOf(const absl::Status& s) { return s; }
 template <typename T>
-const absl::Status& StatusOf(const absl::StatusOr<T>& s) {
+absl::Status StatusOf(const absl::StatusOr<T>& s) {
   return s.status();
 }
 
 MATCHER(IsOk, "is OK") {
-  const absl::Status& s = StatusOf(arg);
+  const absl::Status s = StatusOf(arg);
   *result_listener << s.ToString();
   return s.ok();
 }
 // EXPECT_THAT(f(), StatusIs(absl::StatusCode::kNotFound, testing::HasSubstr("x")))
 MATCHER_P(StatusIs, code, "") {
-  const absl::Status& s = StatusOf(arg);
+  const absl::Status s = StatusOf(arg);
   *result_listener << s.ToString();
   return s.code() == code;
 }
 MATCHER_P2(StatusIs, code, message, "") {
-  const absl::Status& s = StatusOf(arg);
+  const absl::Status s = StatusOf(arg);
   *result_listener << s.ToString();
   return s.code() == code && testing::ExplainMatchResult(message, std::string(s.message()), result_listener);
 }
@@ -58,8 +58,8 @@ class TempFolder {
 #define LK_ASSERT_OK(expr) ASSERT_THAT((expr), latchkey::IsOk())
 #define LK_EXPECT_OK(expr) EXPECT_THAT((expr), latchkey::IsOk())
 #define LK_ASSERT_OK_AND_ASSIGN(lhs, expr) LK_ASSERT_OK_AND_ASSIGN_(LK_TEST_CONCAT(lk_or_, __LINE__), lhs, expr)
-#define LK_ASSERT_OK_AND_ASSIGN_(tmp, lhs, expr) \
-  auto tmp = (expr);                             \
+#define LK_ASSERT_OK_AND_ASSIGN_(tmp, lhs, expr)    \
+  auto tmp = (expr);                                \
   ASSERT_TRUE(tmp.ok()) << tmp.status().ToString(); \
   lhs = *std::move(tmp)
 #define LK_TEST_CONCAT_(a, b) a##b
