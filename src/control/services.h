@@ -120,7 +120,8 @@ struct RegionKeySpec {
 class ClusterService {
  public:
   virtual ~ClusterService() = default;
-  // PostgreSQL clusters have one node in one region: more is Unimplemented. Unavailable when no agent serves the region.
+  // PostgreSQL clusters have one node in one region: more is Unimplemented. InvalidArgument for a region that no joined host serves;
+  // Unavailable when none of its hosts was heard of lately.
   virtual absl::StatusOr<ClusterView> Create(const Caller& caller, const CreateCluster& request) = 0;
   virtual absl::StatusOr<ClusterPage> List(const Page& page, bool show_inactive) = 0;
   virtual absl::StatusOr<ClusterView> Get(const std::string& id) = 0;
