@@ -165,7 +165,8 @@ class RealServer : public Server {
     }
     AddSecurityHeaders(answer.response, config_.has_tls());
     const absl::Duration took = Clock::Real().BootTime() - begin;
-    public_metrics_.Record(static_cast<size_t>(answer.route), answer.response.status, took);
+    // Probes come every second or so and would drown the rest.
+    if (!health) public_metrics_.Record(static_cast<size_t>(answer.route), answer.response.status, took);
     LogAccess("public", request, health ? "health" : cockroach::RouteName(answer.route), answer.response.status, took);
     return std::move(answer.response);
   }

@@ -4,17 +4,16 @@
 //   listen = "127.0.0.1:8080"                  numeric address and port; port 0: any free one
 //   certificate_file = "/etc/latchkey/api.pem" chain; with private_key_file: TLS
 //   private_key_file = "/etc/latchkey/api.key"
-//   i_accept_plaintext_off_loopback = false    without TLS on an address that is not loopback API keys travel readable: refused unless this
-//   is true handler_threads = 16                       2–256; calls that test a key may hold at most half of them
+//   i_accept_plaintext_off_loopback = false    off loopback and without TLS, API keys travel readable: refused unless true
+//   handler_threads = 16                       2–256; calls that test a key may hold at most half of them
 //   requests_per_second_per_key = 0            0: no limit
 //
 //   [agents]                                   the hosts; always TLS with Latchkey's own CA
 //   listen = "127.0.0.1:8443"
 //   names = ["localhost", "127.0.0.1"]         by which agents reach it: names or addresses for its certificate (made on first use)
 //
-//   [health]
-//   listen = "127.0.0.1:9090"                  /healthz, /readyz and /metrics without a key; left out: on the public listener, and /metrics
-//   wants a key off loopback
+//   [health]                                   /healthz, /readyz and /metrics, for everybody who reaches the address
+//   listen = "127.0.0.1:9090"                  left out: on the public listener, where /metrics off loopback wants a key
 //
 //   [store]
 //   path = "/var/lib/latchkey/server.db"

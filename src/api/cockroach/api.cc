@@ -27,8 +27,6 @@ constexpr std::array<std::string_view, 5> kVersions = {"latest", "2022-03-31", "
 
 std::string Shown(std::string_view text) { return std::string(text.substr(0, 64)); }
 
-absl::Status Unavailable503(std::string_view message) { return absl::UnavailableError(ToAbsl(message)); }
-
 bool NamesOneCluster(const Match& match) { return match.pattern.find("clusters/{}") != std::string_view::npos; }
 
 }  // namespace
@@ -86,7 +84,7 @@ Api::Answer Api::Handle(const HttpRequest& request) {
   std::optional<SlowGate::Place> place;
   if (IsSlow(match.route)) {
     place.emplace(slow_.Enter());
-    if (!*place) return reply(ErrorReply(Unavailable503("too many keys are being tested at this moment; try again")));
+    if (!*place) return reply(ErrorReply(absl::UnavailableError("too many keys are being tested at this moment; try again")));
   }
   const Result result = Dispatch(match, request, *caller);
   if (IsChange(match.route)) {
