@@ -69,6 +69,9 @@ std::unique_ptr<NodeVolume> MakeNodeVolume(const AgentConfig& config, const std:
     char self[4096];
     const ssize_t n = readlink("/proc/self/exe", self, sizeof self);
     if (n > 0) program.assign(self, static_cast<size_t>(n));
+    // After an upgrade the link says so of our own file; the new one stands in its place.
+    constexpr std::string_view kGone = " (deleted)";
+    if (program.ends_with(kGone)) program.resize(program.size() - kGone.size());
   }
   return NewNodeVolume({.program = program, .paths = NodePaths(config, node_id), .user = user});
 }

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <mutex>
 
+#include "base/clock.h"
 #include "base/control_socket.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -18,6 +19,7 @@ namespace latchkey {
 namespace {
 
 constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
+constexpr absl::Duration kExitTimeout = absl::Seconds(5);
 constexpr absl::Duration kSealTimeout = absl::Seconds(10);
 
 class RealNodeVolume : public NodeVolume {
@@ -31,6 +33,7 @@ class RealNodeVolume : public NodeVolume {
     if (status.ok()) {
       facts.daemon = true;
       daemon_ = status->daemon;
+      silent_since_.reset();
       facts.open = status->state == VolumeState::kOpen;
       facts.sealing = status->state == VolumeState::kSealing;
       facts.lease_end = status->lease_end;
@@ -43,8 +46,7 @@ class RealNodeVolume : public NodeVolume {
         return facts;
       }
     } else {
-      // A daemon that is gone leaves a socket that nobody listens on; one that is stopped or stuck is still a process.
-      facts.daemon_hangs = !absl::IsNotFound(status.status()) && daemon_.valid() && IsRunning(daemon_);
+      LookAtSilentDaemon(status.status(), facts);
     }
     const auto file = VolumeFile::Load(options_.paths.lower_folder);
     if (file.ok()) {
@@ -111,8 +113,22 @@ class RealNodeVolume : public NodeVolume {
     return VolumeStatusFromJson(answer.body);
   }
 
+  // No answer, but a process: one that listens no more is on its way out after sealing, and one that does not answer in time hangs. So does
+  // one that never gets out.
+  void LookAtSilentDaemon(const absl::Status& status, VolumeFacts& facts) {
+    if (!daemon_.valid() || !IsRunning(daemon_)) {
+      silent_since_.reset();
+      return;
+    }
+    const absl::Duration now = Clock::Real().BootTime();
+    if (!silent_since_) silent_since_ = now;
+    facts.daemon_hangs = absl::IsDeadlineExceeded(status) || now - *silent_since_ > kExitTimeout;
+    facts.sealing = !facts.daemon_hangs;
+  }
+
   const RealNodeVolumeOptions options_;
   const VolumeClient client_;
+  std::optional<absl::Duration> silent_since_;
   ProcessId daemon_;  // last known; for one that does not answer
 };
 

@@ -45,6 +45,8 @@ bool BringDown(const Inputs& in, const std::string& reason, Decision& out) {
     out.action = Action::kStopEngine;
   } else if (in.volume.daemon || in.volume.daemon_hangs) {
     out.action = Action::kSeal;
+  } else if (in.volume.sealing) {
+    out.action = Action::kNone;  // the daemon is on its way out
   } else if (in.volume.mounted) {
     out.action = Action::kCleanUpDeadMount;
   } else {

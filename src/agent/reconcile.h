@@ -22,7 +22,8 @@ struct VolumeFacts {
   std::vector<ObservedDek> deks;  // one entry a wrapping
   bool daemon = false;            // answers on its control socket
   bool daemon_hangs = false;      // is there and does not answer in time
-  bool open = false, sealing = false;
+  bool open = false;
+  bool sealing = false;                     // with daemon: it seals; without: it has sealed and is ending
   bool mounted = false;                     // a mount, dead or alive, is on the mount point
   std::optional<absl::Duration> lease_end;  // boot clock
   int64_t unsynced_headers = 0;

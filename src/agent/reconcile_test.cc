@@ -211,6 +211,16 @@ TEST_P(RestTest, SealsWhatHangsAndCleansUpWhatDied) {
   EXPECT_EQ(VolumeStateOf(c_.in, Action::kNone), VolumeState::kSealing);
 }
 
+TEST_P(RestTest, IsNotSealedBeforeTheDaemonHasEnded) {
+  c_.in.engine = {};
+  c_.in.volume = {};
+  c_.File();
+  c_.in.volume.sealing = true;
+  EXPECT_EQ(c_.Decide().action, Action::kNone);
+  EXPECT_FALSE(c_.Decide().applied);
+  EXPECT_EQ(VolumeStateOf(c_.in, Action::kNone), VolumeState::kSealing);
+}
+
 TEST_P(RestTest, DoesNotOpenWhateverTheKeySays) {
   c_.in.engine = {};
   c_.in.volume = {};
