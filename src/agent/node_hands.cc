@@ -1,6 +1,7 @@
 #include "agent/node_hands.h"
 
 #include "agent/key_chain.h"
+#include "base/log.h"
 #include "base/status.h"
 
 namespace latchkey {
@@ -11,7 +12,7 @@ absl::Status NodeHands::Do(Action action, const Decision& decision, const FreshK
       return absl::OkStatus();
     case Action::kStopEngine:
       unproven_start = false;
-      return engine->Stop();
+      return StopEngine(decision.seal_reason);
     case Action::kSeal:
       Remember(decision.seal_reason);
       return volume_->Seal(decision.seal_reason, engine_id);
@@ -39,6 +40,16 @@ void NodeHands::Remember(const std::string& seal_reason) {
   if (record_.seal_reason == seal_reason) return;
   record_.seal_reason = seal_reason;
   store_();
+}
+
+absl::Status NodeHands::StopEngine(const std::string& seal_reason) {
+  const absl::Status stopped = engine->Stop();
+  if (stopped.ok()) return stopped;
+  // What does not stop is sealed over: the daemon kills whoever is left, and takes the mount from under those that cannot even be killed.
+  Log(LogLevel::kWarning, "the engine did not stop; its volume is sealed",
+      {{"node", record_.node_id}, {"error", std::string(FromAbsl(stopped.message()))}});
+  Remember(seal_reason);
+  return volume_->Seal(seal_reason, engine_id);
 }
 
 absl::Status NodeHands::Delete() {

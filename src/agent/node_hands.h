@@ -48,6 +48,7 @@ class NodeHands {
 
  private:
   void Remember(const std::string& seal_reason);
+  absl::Status StopEngine(const std::string& seal_reason);
   absl::Status Delete();
   absl::Status Create(const WrappedKek& kek, const FreshKek& fresh);
   absl::Status Open(const Decision& decision, const FreshKek& fresh);

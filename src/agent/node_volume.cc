@@ -86,7 +86,9 @@ class RealNodeVolume : public NodeVolume {
   absl::Status SetEngine(const ProcessId& engine) override { return client_.SetEngine(engine); }
 
   absl::Status Seal(const std::string& reason, const ProcessId& engine) override {
-    const absl::Status sealed = client_.Seal(reason, kSealTimeout);
+    // One that does not even tell its status in time would let the order wait much longer.
+    const absl::Status heard = StatusSoon().status();
+    const absl::Status sealed = absl::IsDeadlineExceeded(heard) ? heard : client_.Seal(reason, kSealTimeout);
     if (sealed.ok() && !IsMountPoint(options_.paths.mount_point)) return absl::OkStatus();
     Log(LogLevel::kWarning, "the volume daemon did not seal; it is killed", {{"error", std::string(FromAbsl(sealed.message()))}});
     return CleanUp(engine);

@@ -41,9 +41,11 @@ bool EverythingUnder(const std::vector<ObservedDek>& deks, const WrappedKek& kek
 
 // Stops and seals whatever is there; false when nothing is left to do.
 bool BringDown(const Inputs& in, const std::string& reason, Decision& out) {
-  if (in.engine.running) {
+  if (in.volume.daemon_hangs) {
+    out.action = Action::kSeal;  // an engine whose files hang cannot stop, gently or not, before its mount goes
+  } else if (in.engine.running) {
     out.action = Action::kStopEngine;
-  } else if (in.volume.daemon || in.volume.daemon_hangs) {
+  } else if (in.volume.daemon) {
     out.action = Action::kSeal;
   } else if (in.volume.sealing) {
     out.action = Action::kNone;  // the daemon is on its way out

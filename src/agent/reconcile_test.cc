@@ -211,6 +211,13 @@ TEST_P(RestTest, SealsWhatHangsAndCleansUpWhatDied) {
   EXPECT_EQ(VolumeStateOf(c_.in, Action::kNone), VolumeState::kSealing);
 }
 
+TEST_P(RestTest, DoesNotWaitForAnEngineWhoseFilesHang) {
+  c_.in.volume.daemon = c_.in.volume.open = false;
+  c_.in.volume.daemon_hangs = true;
+  EXPECT_TRUE(c_.in.engine.running);
+  EXPECT_EQ(c_.Decide().action, Action::kSeal);
+}
+
 TEST_P(RestTest, IsNotSealedBeforeTheDaemonHasEnded) {
   c_.in.engine = {};
   c_.in.volume = {};
