@@ -171,6 +171,7 @@ TEST_F(KeyDeskTest, ASlowKmsDelaysNobodyElse) {
   desk_->Fetch(quick, quick.root, [&](absl::StatusOr<FreshKek> fresh) { got.set_value(fresh.status()); });
   EXPECT_TRUE(Arrives(arrived));
   release.set_value();
+  desk_->Stop();  // its threads use what this test holds
 }
 
 TEST_F(KeyDeskTest, TestsKeysAndSaysWhatIsWrong) {

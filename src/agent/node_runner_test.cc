@@ -123,6 +123,7 @@ TEST_F(NodeRunnerTest, ARevocationDoesNotWaitForAKmsThatHangs) {
   EXPECT_LT(absl::Now() - ordered, absl::Seconds(2));
   kms_->OnCall(nullptr);
   release.set_value();
+  StopAgent();  // its threads use what this test holds
 }
 
 TEST_F(NodeRunnerTest, ARevokedNodeStaysSealedThroughRestartsUntilItIsRestored) {
