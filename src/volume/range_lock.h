@@ -31,11 +31,17 @@ class RangeLock {
     std::list<Entry>::iterator entry_;
   };
 
+  // How many threads wait now.
+  int waiting() const {
+    std::lock_guard lock(mutex_);
+    return waiting_;
+  }
+
  private:
   std::list<Entry>::iterator Acquire(uint64_t begin, uint64_t end, Mode mode);
   void Release(std::list<Entry>::iterator entry);
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::list<Entry> entries_;  // held and awaited, in the order of arrival
   int waiting_ = 0;
