@@ -1,5 +1,5 @@
-// One database process on one open volume: initialise, start, probe, stop. An engine knows nothing of keys. It can write nowhere but inside its
-// volume (logs and temporary files too: they quote rows), and dumps no core.
+// One database process on one open volume: initialise, start, probe, stop. An engine knows nothing of keys. It can write nowhere but inside
+// its volume (logs and temporary files too: they quote rows), and dumps no core.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -15,12 +15,14 @@
 namespace latchkey {
 
 struct EngineLayout {
-  std::string mount_point;     // the open volume; seen by `user` only (no allow_other), so what must be looked up there is done by a child running as `user`
-  std::string run_folder;      // outside the volume: socket, TLS key and certificate, hba file; owned by `user`, 0700; path short (socket < 108 bytes)
-  std::string state_folder;    // outside the volume, the agent's own: start-up stderr, pid identity, credentials; never row data
-  std::string host;            // address to listen on
+  std::string mount_point;  // the open volume; seen by `user` only (no allow_other), so what must be looked up there is done by a child
+                            // running as `user`
+  std::string
+      run_folder;  // outside the volume: socket, TLS key and certificate, hba file; owned by `user`, 0700; path short (socket < 108 bytes)
+  std::string state_folder;  // outside the volume, the agent's own: start-up stderr, pid identity, credentials; never row data
+  std::string host;          // address to listen on
   int port = 0;
-  std::optional<UserIds> user; // whom it runs as; unset: as ourselves
+  std::optional<UserIds> user;  // whom it runs as; unset: as ourselves
   std::string node_name;
 };
 
@@ -35,14 +37,15 @@ struct EngineEndpoint {
 class Engine {
  public:
   virtual ~Engine() = default;
-  virtual std::string_view name() const = 0;   // "postgresql"
+  virtual std::string_view name() const = 0;  // "postgresql"
   virtual EngineEndpoint endpoint() const = 0;
   // Whether an initialised data folder is on the volume. An answer, or an error when it could not be seen.
   virtual absl::StatusOr<bool> HasData() = 0;
-  // Makes the data folder, the superuser `latchkey` with a random password kept in state_folder/credentials (0600, engine/credentials.h; a run folder
-  // does not outlive a reboot). AlreadyExists when HasData().
+  // Makes the data folder, the superuser `latchkey` with a random password kept in state_folder/credentials (0600, engine/credentials.h; a
+  // run folder does not outlive a reboot). AlreadyExists when HasData().
   virtual absl::Status Initialise() = 0;
-  // Starts (detached, own session, RLIMIT_CORE 0) and returns its root process at once; readiness is Probe()'s. Refuses when it runs already.
+  // Starts (detached, own session, RLIMIT_CORE 0) and returns its root process at once; readiness is Probe()'s. Refuses when it runs
+  // already.
   virtual absl::StatusOr<ProcessId> Start() = 0;
   // The running process found again after a restart of the agent (pid and start time kept in state_folder), or nullopt.
   virtual std::optional<ProcessId> Find() = 0;
