@@ -38,7 +38,7 @@ class Supervisor {
     const absl::Status status = Do(request, &answer, &connection);
     answer.code = static_cast<int32_t>(status.code());
     const size_t length = std::min(status.message().size(), sizeof(answer.message) - 1);
-    std::memcpy(answer.message, status.message().data(), length);
+    std::copy_n(status.message().begin(), length, answer.message);
     Send(socket, answer, connection);
     return true;
   }
