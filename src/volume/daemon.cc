@@ -14,7 +14,9 @@
 namespace latchkey {
 namespace {
 
-constexpr absl::Duration kCountInterval = absl::Minutes(1);
+// A walk over all headers may take a hundredth of the time: every 2 s on a small volume, every ten minutes on one whose walk lasts six seconds.
+constexpr absl::Duration kShortestCountInterval = absl::Seconds(2);
+constexpr absl::Duration kLongestCountInterval = absl::Minutes(10);
 
 absl::StatusOr<Kek> KekFrom(std::span<const uint8_t> bytes, KekContext context) {
   return Kek::FromBytes(SecretBytes::CopyOf(bytes), std::move(context));
@@ -288,13 +290,16 @@ void VolumeDaemon::WatchLease() {
 
 void VolumeDaemon::CountAtIntervals() {
   std::unique_lock lock(state_mutex_);
+  absl::Duration wait = kShortestCountInterval;
   while (!stopping_ && !seal_ordered_) {
-    changed_.wait_for(lock, absl::ToChronoNanoseconds(kCountInterval), [this] { return stopping_ || seal_ordered_; });
+    changed_.wait_for(lock, absl::ToChronoNanoseconds(wait), [this] { return stopping_ || seal_ordered_; });
     if (stopping_ || seal_ordered_ || state_ != VolumeState::kOpen || file_.deks.size() < 2) continue;
     lock.unlock();
+    const absl::Duration begun = clock_.BootTime();
     if (const absl::Status status = CountNow(); !status.ok()) {
       Log(LogLevel::kWarning, "the bytes under each DEK were not counted", {{"error", std::string(status.message())}});
     }
+    wait = std::clamp(100 * (clock_.BootTime() - begun), kShortestCountInterval, kLongestCountInterval);
     lock.lock();
   }
 }
