@@ -4,6 +4,7 @@
 Run it with `./run demo` (as root: the agent opens /dev/fuse and starts processes as the system user latchkey).
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -169,14 +170,14 @@ class Journey:
         self.stack.check(self.stack.facts["owner_key"] not in self.volume_json() and second in self.volume_json(), "ENABLED, and volume.json names the second key only")
         made = self.stack.finish_pgbench(load)
         self.stack.check(True, f"{made} transactions meanwhile, none failed")
-        self.stack.latchkey("kms-emulator", "key", "disable", self.stack.facts["owner_key"])
+        self.stack.kms("key", "disable", self.stack.facts["owner_key"])
         since = max((c["number"] for c in self.calls()), default=0)
         self.stack.wait("three more checks by the agent", 60, lambda: sum(c["operation"] == "Decrypt" for c in self.calls(since)) >= 3)
         self.stack.check(self.serves() and self.marker_is_there(), "the first key is disabled, the agent has asked the KMS three times since, and the cluster serves")
 
     def step_5(self):
         self.screen.step(5, "The owner disables the key in the KMS")
-        self.stack.latchkey("kms-emulator", "key", "disable", self.stack.facts["second_owner_key"])
+        self.stack.kms("key", "disable", self.stack.facts["second_owner_key"])
         self.check_dark(60, "key disabled")
         self.stack.wait("the status says it", 20, lambda: self.stack.cmek(CLUSTER)["status"] == "REVOKED")
         self.stack.latchkey("cmek", "get", CLUSTER)
@@ -187,7 +188,7 @@ class Journey:
 
     def step_6(self):
         self.screen.step(6, "The owner enables it again")
-        self.stack.latchkey("kms-emulator", "key", "enable", self.stack.facts["second_owner_key"])
+        self.stack.kms("key", "enable", self.stack.facts["second_owner_key"])
         self.wait_served()
         self.stack.wait("ENABLED", 20, lambda: self.stack.cmek(CLUSTER)["status"] == "ENABLED")
 
@@ -210,26 +211,25 @@ class Journey:
 
     def check_held_get_nothing(self, holder, session):
         answer = ""
-        try:
+        with contextlib.suppress(BrokenPipeError):
             holder.stdin.write("again\n")
             holder.stdin.flush()
             answer = holder.stdout.readline()
-        except BrokenPipeError:
-            pass
-        holder.stdin.close()
         self.stack.check(answer == "" or answer.startswith("refused"),
                          f"the mapping gives nothing any more ({'its process was killed' if answer == '' else answer.strip()})")
-        try:
+        out = ""
+        with contextlib.suppress(BrokenPipeError):
             out, _ = session.communicate(f"select note from {self.table};\n", timeout=20)
-        except (BrokenPipeError, ValueError):
-            out = ""
+        for process in (holder, session):
+            process.kill()
+            process.wait()
         self.stack.check(self.marker not in out, "the SQL session gives nothing any more")
 
     def step_7(self):
         self.screen.step(7, "The KMS stops answering: work goes on until the lease ends")
         for agent_killed in (False, True):
             holder, session = self.hold()
-            self.stack.latchkey("kms-emulator", "outage", "on")
+            self.stack.kms("outage", "on")
             begun = time.monotonic()
             if agent_killed:
                 self.kill("agent", self.agent_process())
@@ -241,7 +241,7 @@ class Journey:
             self.stack.check(time.monotonic() - begun > 5, f"that was {time.monotonic() - begun:.0f} s after the KMS fell silent (grace in this demo: 12 s; default: 1 h)" +
                              (", with nobody but the volume daemon left to do it" if agent_killed else ""))
             self.check_held_get_nothing(holder, session)
-            self.stack.latchkey("kms-emulator", "outage", "off")
+            self.stack.kms("outage", "off")
             if agent_killed:
                 self.start_again("agent")
             self.wait_served()
@@ -286,12 +286,12 @@ class Journey:
         self.stack.check(count == last, f"the volume daemon was killed with -9; all {last} acknowledged inserts are there, and the cluster came back by itself")
         self.stack.check(self.marker_is_there(), "the marker is there")
 
-        self.stack.latchkey("kms-emulator", "role", "untrust", self.stack.facts["owner_role"])
+        self.stack.kms("role", "untrust", self.stack.facts["owner_role"])
         self.check_dark(60, "the role has lost its trust")
         self.stack.wait("the status says it", 20, lambda: self.stack.cmek(CLUSTER)["status"] == "REVOKED")
         self.screen.result(self.region()["key_infos"][0]["user_message"])
         self.stack.check(self.region()["key_infos"][0]["health"]["class"] == "DENIED", "status says DENIED: the key is fine, the role is not")
-        self.stack.latchkey("kms-emulator", "role", "trust", self.stack.facts["owner_role"])
+        self.stack.kms("role", "trust", self.stack.facts["owner_role"])
         self.wait_served()
 
     def step_refusals(self):
@@ -300,7 +300,7 @@ class Journey:
         before = self.stack.cmek(CLUSTER)
         for uri, principal, words in [
                 ("not-an-arn", facts["owner_role"], "uri"),
-                (facts["second_owner_key"][:-36] + "00000000-0000-0000-0000-000000000000", facts["owner_role"], "uri"),
+                (facts["second_owner_key"][:-36] + "00000000-0000-0000-0000-000000000000", facts["owner_role"], "does not exist"),
                 (facts["owner_key"], facts["owner_role"], "DISABLED"),  # disabled in step 4, and still so
                 (facts["second_owner_key"], facts["owner_role"] + "-other", "DENIED"),
         ]:

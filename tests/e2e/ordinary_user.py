@@ -66,10 +66,10 @@ def main() -> int:
         stack.check(real == {user.pw_uid} and owners <= {0, user.pw_uid}, "every process of the stack runs as that user")
         stack.check(stack.sql(connection, "select n from t") == "42", "SQL works")
         screen.step(2, "The owner disables the key, and enables it again")
-        stack.latchkey("kms-emulator", "key", "disable", stack.facts["owner_key"])
+        stack.kms("key", "disable", stack.facts["owner_key"])
         took = stack.wait("dark", 60, lambda: stack.sql_refused(connection) and not mounts_below(stack.folder) and not [p for p in processes_of("volume-daemon") if str(stack.folder) in command(p)])
         stack.check(True, f"sealed after {took:.1f} s: SQL is refused, nothing is mounted, no volume daemon is left")
-        stack.latchkey("kms-emulator", "key", "enable", stack.facts["owner_key"])
+        stack.kms("key", "enable", stack.facts["owner_key"])
         stack.wait("it serves again", 60, lambda: not stack.sql_refused(connection))
         stack.check(stack.sql(connection, "select n from t") == "42", "it serves again by itself, and the data is there")
     except CheckFailed as fault:
