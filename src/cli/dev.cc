@@ -173,7 +173,7 @@ Command DevCommand() {
           .options = {{.names = "--dir", .help = "folder of the stack; a short path, since sockets lie in it", .target = &args->dir},
                       {.names = "--region", .help = "region of the agent and of the owner's keys", .target = &args->region},
                       {.names = "--clocks",
-                       .help = "demo: check every second, grace 12 s; default: those of docs/configuration.md",
+                       .help = "demo: check every second, grace 12 s; default: those of docs/agent.md",
                        .target = &args->clocks,
                        .choices = {"default", "demo"}},
                       {.names = "--no-restart", .help = "leave ended what ends by itself", .target = &args->no_restart}},

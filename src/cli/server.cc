@@ -85,7 +85,7 @@ absl::Status MakeApiKey(const Args& args) {
 Command ServerCommand() {
   auto args = std::make_shared<Args>();
   const CommandOption config = {
-      .names = "--config", .help = "configuration file (TOML), see docs/configuration.md", .target = &args->config, .required = true};
+      .names = "--config", .help = "configuration file (TOML), see docs/server.md", .target = &args->config, .required = true};
   Command server{
       .name = "server",
       .summary = "run the control plane",
