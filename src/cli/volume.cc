@@ -91,7 +91,8 @@ absl::Status Serve(const Args& args, const std::string& folder, const std::strin
     client.Seal("OPEN_FAILED", absl::Seconds(10)).IgnoreError();
     return opened.status();
   }
-  std::fprintf(stderr, "open at %s, lease until %s; Ctrl-C seals it\n", mount_point.c_str(), latchkey::FormatTime(clock.Now() + grace).c_str());
+  std::fprintf(stderr, "open at %s, lease until %s; Ctrl-C seals it\n", mount_point.c_str(),
+               latchkey::FormatTime(clock.Now() + grace).c_str());
 
   LeaseKeeper keeper({.check_interval = absl::Seconds(args.check_interval), .outage_grace = grace}, clock, Random::System());
   while (!StopSignalPending()) {
@@ -103,7 +104,8 @@ absl::Status Serve(const Args& args, const std::string& folder, const std::strin
       const absl::Status renewed = client.Renew(*outcome.kek, outcome.asked_at, grace);
       if (!renewed.ok()) std::fprintf(stderr, "the lease was not renewed: %s\n", Printable(FromAbsl(renewed.message())).c_str());
     } else if (!outcome.status.ok()) {
-      std::fprintf(stderr, "%s: the KMS: %s\n", latchkey::FormatTime(clock.Now()).c_str(), Printable(FromAbsl(outcome.status.message())).c_str());
+      std::fprintf(stderr, "%s: the KMS: %s\n", latchkey::FormatTime(clock.Now()).c_str(),
+                   Printable(FromAbsl(outcome.status.message())).c_str());
     }
     if (outcome.kind == LeaseKeeper::Outcome::kSeal) {
       RETURN_IF_ERROR(client.Seal("KMS_REFUSED", absl::Seconds(60)));

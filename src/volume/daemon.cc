@@ -14,7 +14,8 @@
 namespace latchkey {
 namespace {
 
-// A walk over all headers may take a hundredth of the time: every 2 s on a small volume, every ten minutes on one whose walk lasts six seconds.
+// A walk over all headers may take a hundredth of the time: every 2 s on a small volume, every ten minutes on one whose walk lasts six
+// seconds.
 constexpr absl::Duration kShortestCountInterval = absl::Seconds(2);
 constexpr absl::Duration kLongestCountInterval = absl::Minutes(10);
 
