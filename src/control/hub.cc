@@ -19,9 +19,11 @@ void Hub::Ready(Seat& seat) {
 }
 
 void Hub::Park(const std::string& agent_id, uint64_t ticket, absl::Duration wait, std::function<void()> wake) {
+  bool parked = false;
   {
     std::lock_guard lock(mutex_);
     if (!stopping_) {
+      parked = true;
       Seat& seat = seats_[agent_id];
       Ready(seat);
       seat.wake = std::move(wake);
@@ -29,10 +31,10 @@ void Hub::Park(const std::string& agent_id, uint64_t ticket, absl::Duration wait
       if (seat.notified != ticket) Ready(seat);
     }
   }
-  if (wake) {
-    wake();
-  } else {
+  if (parked) {
     changed_.notify_one();
+  } else {
+    wake();
   }
 }
 

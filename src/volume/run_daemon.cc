@@ -81,7 +81,11 @@ size_t RaiseDescriptorLimit() {
   return static_cast<size_t>(limit.rlim_cur);
 }
 
+// A database waits for this daemon at every commit: behind other busy processes that wait would be longer than the work. All threads inherit it.
+constexpr int kNice = -10;
+
 absl::Status BecomeUser(UserIds user) {
+  if (setpriority(PRIO_PROCESS, 0, kNice) != 0) Log(LogLevel::kWarning, "the daemon runs at ordinary priority", {{"error", std::string(strerror(errno))}});
   if (setgroups(0, nullptr) != 0) return ErrnoStatus(errno, "setgroups");
   if (setresgid(user.gid, user.gid, user.gid) != 0) return ErrnoStatus(errno, "setresgid");
   if (setresuid(user.uid, user.uid, user.uid) != 0) return ErrnoStatus(errno, "setresuid");

@@ -24,7 +24,7 @@ std::optional<std::string> DecodeEntities(std::string_view text) {
       continue;
     }
     const size_t end = text.find(';');
-    if (end == std::string_view::npos || end > 8) return std::nullopt;
+    if (end > 8) return std::nullopt;  // npos too
     const std::string_view name = text.substr(1, end - 1);
     text.remove_prefix(end + 1);
     if (name == "lt") {
