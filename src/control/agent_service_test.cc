@@ -238,6 +238,24 @@ TEST_F(AgentTest, AKekThatDoesNotLinkToTheOneBeforeIsIgnored) {
   EXPECT_EQ(host->only_desired().CurrentKek(), nullptr);
 }
 
+TEST_F(AgentTest, AKekLinksToTheOneOfTheGenerationBefore) {
+  const auto host = Host();
+  const std::string id = Running(*host);
+  EnabledWith(*host, id, "a");
+  host->obedient = false;
+  host->StartPolling();
+  LK_ASSERT_OK(control_->cmek().Update(caller_, id, Specs("b")));
+  host->StopPolling();
+  LK_ASSERT_OK(host->Sync());
+  ObservedNode seen = host->only();
+  ASSERT_THAT(host->only_desired().wrapped_keks, SizeIs(2));
+  seen.minted = FakeAgent::Mint(host->only_desired());
+  seen.minted->previous->id = host->only_desired().wrapped_keks.front().id;
+  host->Observe(seen);
+  LK_ASSERT_OK(host->Sync());
+  EXPECT_EQ(host->only_desired().CurrentKek(), nullptr);
+}
+
 TEST_F(AgentTest, AServerFromAnOldCopyKeepsTheRevocationThatHostsRemember) {
   const auto host = Host();
   const std::string id = Running(*host);

@@ -146,7 +146,7 @@ class Service : public CmekService {
 
   absl::Status ChangeKeys(const Caller& caller, const std::string& cluster_id, const std::vector<RegionKeySpec>& specs, Verb verb) {
     ASSIGN_OR_RETURN(const auto before, LiveCluster(core_, cluster_id));
-    RETURN_IF_ERROR(CheckKeySpecs(*before, specs, verb == Verb::kEnable));
+    RETURN_IF_ERROR(CheckKeySpecs(core_, *before, specs, verb == Verb::kEnable));
     ASSIGN_OR_RETURN(const auto pending, Pending(*before, specs, verb));
     if (pending.empty()) return absl::OkStatus();
     RETURN_IF_ERROR(TestKeys(core_, *before, pending));
@@ -184,7 +184,8 @@ class Service : public CmekService {
     row.root = key;
     row.root.external_id = core_.organization;
     row.root_is_escrow = false;
-    ++row.kek_generation;
+    // Each KEK is minted with the one before it, so no generation may be left out: one that has no KEK yet is taken for this root key.
+    if (region.CurrentKek() != nullptr) ++row.kek_generation;
     row.notice.clear();
     row.change_generation = region.Raise();
     if (again) return absl::OkStatus();

@@ -101,6 +101,13 @@ TEST_F(CmekTest, EveryRegionMustBeNamedOnce) {
   CmekService& cmek = control_->cmek();
   using absl::StatusCode;
   EXPECT_THAT(cmek.Enable(caller_, id, {}), StatusIs(StatusCode::kInvalidArgument, HasSubstr("region_specs")));
+  // Asking again cannot help with any of these.
+  RootKey unknown = Key("a");
+  unknown.type = "PAPER";
+  for (const std::vector<RegionKeySpec>& specs : std::vector<std::vector<RegionKeySpec>>{
+           {}, {{"", Key("a")}}, {{"mars-1", Key("a")}}, {{"us-east-1", Key("a")}, {"us-east-1", Key("a")}}, {{"us-east-1", unknown}}}) {
+    EXPECT_EQ(KeyFaultOf(control_->cmek().Update(caller_, id, specs).status()), KeyFault::kPermanent);
+  }
   EXPECT_THAT(cmek.Enable(caller_, id, {{"mars-1", Key("a")}}),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("region_specs[0].region")));
   EXPECT_THAT(cmek.Enable(caller_, id, {{"us-east-1", Key("a")}, {"us-east-1", Key("a")}}),
@@ -248,6 +255,39 @@ TEST_F(CmekTest, ABusyClusterRefusesPostButPutSupersedes) {
   EXPECT_EQ(Cmek(id).status, "ENABLED");
   EXPECT_EQ(host->only_desired().root.uri, Key("b").uri);
   EXPECT_EQ(host->only_desired().dek_generation, 2);
+}
+
+TEST_F(CmekTest, AChangeThatWasSupersededBeforeItsKekWasMintedLeavesNoGapInTheGenerations) {
+  const auto host = Host();
+  const std::string id = Running(*host);
+  EnabledWith(*host, id, "a");
+  host->obedient = false;
+  host->StartPolling();
+  LK_ASSERT_OK(control_->cmek().Update(caller_, id, Specs("b")));
+  LK_ASSERT_OK(control_->cmek().Update(caller_, id, Specs("c")));
+  host->StopPolling();
+  EXPECT_EQ(host->only_desired().kek_generation, 3);
+  // What was minted for the change before is under its key, and not taken.
+  host->obedient = true;
+  LK_ASSERT_OK(host->Settle());
+  EXPECT_EQ(Cmek(id).status, "ENABLED");
+  EXPECT_EQ(host->only_desired().CurrentKek()->root.uri, Key("c").uri);
+  EXPECT_EQ(host->only_desired().kek_generation, 3);
+  EXPECT_THAT(host->only().problem, IsEmpty());
+}
+
+TEST_F(CmekTest, TheOperatorsOwnKeyIsNoOwnersKey) {
+  const auto host = Host();
+  const std::string id = Running(*host);
+  EnabledWith(*host, id, "a");
+  RootKey escrow{.type = "LOCAL", .uri = "local://escrow", .auth_principal = "", .external_id = ""};
+  for (const char* principal : {"", "somebody"}) {
+    escrow.auth_principal = principal;
+    const auto answer = control_->cmek().Update(caller_, id, {{"us-east-1", escrow}});
+    EXPECT_THAT(answer, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("region_specs[0].key_spec.uri")));
+    EXPECT_EQ(KeyFaultOf(answer.status()), KeyFault::kPermanent);
+  }
+  EXPECT_EQ(Cmek(id).regions[0].keys[0].spec.uri, Key("a").uri);
 }
 
 TEST_F(CmekTest, AClusterThatIsBeingCreatedIsBusy) {

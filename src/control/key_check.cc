@@ -17,18 +17,25 @@ bool IsPrintable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
-absl::Status CheckForm(const RootKey& key, const std::string& field) {
+template <typename... Parts>
+absl::Status Permanent(const Parts&... parts) {
+  return WithKeyFault(InvalidArgument(parts...), KeyFault::kPermanent);
+}
+
+absl::Status CheckForm(const Core& core, const RootKey& key, const std::string& field) {
   for (const std::string_view later : {"GCP_CLOUD_KMS", "AZURE_KEY_VAULT", "NULL_KMS"}) {
     if (key.type == later) return absl::UnimplementedError(absl::StrCat(field, ".type: ", key.type, " is not built yet; AWS_KMS is"));
   }
-  const auto permanent = [](absl::Status status) { return WithKeyFault(std::move(status), KeyFault::kPermanent); };
-  if (key.type != "AWS_KMS" && key.type != "LOCAL") return permanent(InvalidArgument(field, ".type: must be AWS_KMS or LOCAL"));
+  if (key.type != "AWS_KMS" && key.type != "LOCAL") return Permanent(field, ".type: must be AWS_KMS or LOCAL");
   if (key.uri.empty() || key.uri.size() > kMostKeyText || !IsPrintable(key.uri)) {
-    return permanent(InvalidArgument(field, ".uri: must be 1 to ", kMostKeyText, " printable ASCII characters without blanks"));
+    return Permanent(field, ".uri: must be 1 to ", kMostKeyText, " printable ASCII characters without blanks");
   }
   if (key.auth_principal.size() > kMostKeyText || !IsPrintable(key.auth_principal)) {
-    return permanent(
-        InvalidArgument(field, ".auth_principal: must be at most ", kMostKeyText, " printable ASCII characters without blanks"));
+    return Permanent(field, ".auth_principal: must be at most ", kMostKeyText, " printable ASCII characters without blanks");
+  }
+  // Else the operator could open an owner's data by naming it as the owner's key.
+  if (key.type == core.escrow.type && key.uri == core.escrow.uri) {
+    return Permanent(field, ".uri: is the operator's own key, which can be no cluster owner's");
   }
   return absl::OkStatus();
 }
@@ -73,22 +80,22 @@ absl::Status StatusOfVerdict(const KeyVerdict& verdict, const std::string& field
 
 }  // namespace
 
-absl::Status CheckKeySpecs(const ClusterModel& model, const std::vector<RegionKeySpec>& specs, bool all) {
-  if (specs.empty()) return InvalidArgument("region_specs: must name a region");
+absl::Status CheckKeySpecs(const Core& core, const ClusterModel& model, const std::vector<RegionKeySpec>& specs, bool all) {
+  if (specs.empty()) return Permanent("region_specs: must name a region");
   std::set<std::string> named;
   for (size_t i = 0; i < specs.size(); ++i) {
-    if (specs[i].region.empty()) return InvalidArgument(FieldOf(i), ".region: must not be empty");
+    if (specs[i].region.empty()) return Permanent(FieldOf(i), ".region: must not be empty");
     if (model.FindRegion(specs[i].region) == nullptr) {
-      return InvalidArgument(FieldOf(i), ".region: '", specs[i].region.substr(0, 64), "' is not a region of this cluster");
+      return Permanent(FieldOf(i), ".region: '", specs[i].region.substr(0, 64), "' is not a region of this cluster");
     }
-    if (!named.insert(specs[i].region).second) return InvalidArgument(FieldOf(i), ".region: ", specs[i].region, " is named twice");
-    RETURN_IF_ERROR(CheckForm(specs[i].key, FieldOf(i) + ".key_spec"));
+    if (!named.insert(specs[i].region).second) return Permanent(FieldOf(i), ".region: ", specs[i].region, " is named twice");
+    RETURN_IF_ERROR(CheckForm(core, specs[i].key, FieldOf(i) + ".key_spec"));
   }
   if (!all) return absl::OkStatus();
   for (const RegionModel& region : model.regions) {
     if (!named.contains(region.row.name)) {
-      return InvalidArgument("region_specs[", specs.size(), "].region: ", region.row.name,
-                             " is missing; every region of the cluster must be named");
+      return Permanent("region_specs[", specs.size(), "].region: ", region.row.name,
+                       " is missing; every region of the cluster must be named");
     }
   }
   return absl::OkStatus();

@@ -30,9 +30,9 @@ std::string_view RefusalOf(const ClusterModel& cluster, const RegionModel& regio
   if (region.CurrentKek() != nullptr) return "there is one of its generation already";
   if (kek.root != region.row.root) return "it is wrapped by another root key";
   if (!region.keks.empty()) {
-    const bool chained =
-        kek.previous && std::any_of(region.keks.begin(), region.keks.end(), [&](const WrappedKek& k) { return k.id == kek.previous->id; });
-    if (!chained || kek.link.empty()) return "it does not link to a KEK before it";
+    const WrappedKek& last = region.keks.back();
+    const bool chained = kek.previous && kek.previous->id == last.id && last.context.generation + 1 == kek.context.generation;
+    if (!chained || kek.link.empty()) return "it does not link to the KEK before it";
   }
   return "";
 }

@@ -218,10 +218,17 @@ class FakeAgent {
     }
     const WrappedKek* kek = node.CurrentKek();
     if (kek == nullptr) {
+      // As in keys/: a KEK is minted with the one of the generation before it.
+      const int64_t last = node.wrapped_keks.empty() ? 0 : node.wrapped_keks.back().context.generation;
+      if (last + 1 != node.kek_generation) {
+        seen.problem = "KEK_MISSING: desired state lacks the KEK before it";
+        return;
+      }
       if (!seen.minted || seen.minted->context.generation != node.kek_generation || seen.minted->root != node.root)
         seen.minted = Mint(node);
       return;
     }
+    seen.problem.clear();
     seen.minted.reset();
     if (seen.volume_id.empty()) {
       seen.volume_id = NewUuid(Random::System());
