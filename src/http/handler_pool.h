@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "http/limits.h"
 #include "http/message.h"
 #include "http/server.h"
 
@@ -19,6 +20,7 @@ class HandlerPool {
   struct Job {
     HttpRequest request;
     HttpResponder respond;
+    BodyBudget::Charge charge;  // of the request's body; given back when its handler has returned
   };
   HandlerPool(HttpHandler handler, int threads, size_t max_queued);
   ~HandlerPool() { Stop(); }

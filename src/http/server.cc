@@ -23,7 +23,8 @@ bool PeerIsGone(Socket& socket) {
 
 // Ends connections whose time is over, and parked ones whose client has gone. Lives until the loop stops and has no connections.
 Task<> Sweep(std::shared_ptr<Core> core, Loop& loop) {
-  const auto shortest = ToSteady(std::min(core->options.idle_timeout, core->options.request_timeout));
+  const auto shortest =
+      ToSteady(std::min({core->options.idle_timeout, core->options.request_timeout, core->options.first_request_timeout}));
   const auto interval = std::clamp<SteadyClock::duration>(shortest / 4, std::chrono::milliseconds(10), std::chrono::seconds(1));
   Timer timer(loop.io.get_executor());
   loop.sweep = &timer;
@@ -38,6 +39,11 @@ Task<> Sweep(std::shared_ptr<Core> core, Loop& loop) {
   loop.sweep = nullptr;
 }
 
+size_t MostOfPlace(const HttpServerOptions& options, const PeerCounts::Place& place) {
+  if (options.max_connections_per_peer != 0) return options.max_connections_per_peer;
+  return place.loopback ? options.max_connections : std::max<size_t>(options.max_connections / 4, 1);
+}
+
 Task<> Accept(std::shared_ptr<Core> core, std::shared_ptr<Acceptor> acceptor, const std::vector<std::shared_ptr<Loop>>& loops) {
   Timer pause(acceptor->get_executor());
   for (size_t next = 0; acceptor->is_open(); ++next) {
@@ -50,11 +56,16 @@ Task<> Accept(std::shared_ptr<Core> core, std::shared_ptr<Acceptor> acceptor, co
       co_await pause.async_wait(kAwait);
       continue;
     }
+    const auto peer = socket.remote_endpoint(error);
+    if (error) continue;
+    const PeerCounts::Place place = PeerCounts::PlaceOf(peer.address());
+    if (!core->peers.Enter(place.name, MostOfPlace(core->options, place))) continue;
     if (core->connections.fetch_add(1) >= core->options.max_connections) {
       core->connections--;
+      core->peers.Leave(place.name);
       continue;
     }
-    asio::co_spawn(loop.io, RunSession(core, loop, std::move(socket)), asio::detached);
+    asio::co_spawn(loop.io, RunSession(core, loop, std::move(socket), place.name), asio::detached);
   }
 }
 

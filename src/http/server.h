@@ -34,12 +34,20 @@ struct HttpServerOptions {
   HttpHandler handler;
   int handler_threads = 4;
   int io_threads = 1;
-  size_t max_body = 1 << 20;      // larger bodies are answered 413 and the connection is closed
-  size_t max_header = 32 << 10;   // larger: 431
+  size_t max_body = 1 << 20;     // larger bodies are answered 413 and the connection is closed
+  size_t max_header = 32 << 10;  // larger: 431
+  // For connections without a verified client certificate, when not 0: what strangers may send before it is known who they are.
+  size_t max_body_without_certificate = 0;
+  // Bytes of all bodies between the wire and the end of their handlers; a request that would pass it is answered 503 and its connection is
+  // closed. Where max_body_without_certificate is set, strangers have half of it at most, so that they cannot keep the others out.
+  size_t max_bodies_in_flight = 64 << 20;
   size_t max_connections = 4096;  // further ones are closed at once
-  size_t max_queued = 1024;       // requests waiting for a handler thread; further ones are answered 503
+  // The same for one place (an IPv4 address, an IPv6 /64). 0: a quarter of max_connections, and no bound for loopback.
+  size_t max_connections_per_peer = 0;
+  size_t max_queued = 1024;  // requests waiting for a handler thread; further ones are answered 503
   absl::Duration idle_timeout = absl::Seconds(75);
-  absl::Duration request_timeout = absl::Seconds(30);  // for a request to arrive completely
+  absl::Duration request_timeout = absl::Seconds(30);        // for a request to arrive completely
+  absl::Duration first_request_timeout = absl::Seconds(10);  // from accept to the end of the first header, TLS handshake included
   // Answer for what fails before the handler (400, 413, 431, 503); text/plain when unset. Lets a dialect keep its form of errors.
   std::function<HttpResponse(int status, std::string_view message)> early_error;
 

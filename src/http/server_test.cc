@@ -253,6 +253,85 @@ TEST(HttpServerTest, ClosesConnectionsThatSayNothingOrTooSlowly) {
   EXPECT_TRUE(slow.ended());
 }
 
+TEST(HttpServerTest, ClosesANewConnectionWhoseFirstRequestDoesNotComeSoon) {
+  const auto server = MustStart({.handler = Echo, .first_request_timeout = absl::Milliseconds(100)});
+  TestPeer known(server->port());
+  known.Send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  EXPECT_THAT(known.ReadUntil("\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  TestPeer silent(server->port()), half(server->port());
+  half.Send("GET / HTTP/1.1\r\nhost:");
+  EXPECT_EQ(silent.ReadToEnd(), "");
+  EXPECT_TRUE(silent.ended());
+  EXPECT_EQ(half.ReadToEnd(), "");
+  EXPECT_TRUE(half.ended());
+  // By now it was silent for as long as they were, but it has shown that it has something to say.
+  known.Send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  EXPECT_THAT(known.ReadUntil("\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST(HttpServerTest, OnePlaceCannotFillAllConnections) {
+  const auto server = MustStart({.handler = Echo, .max_connections_per_peer = 2});
+  constexpr std::string_view kGet = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+  auto served = [&](TestPeer& peer) {
+    peer.Send(kGet);
+    return peer.ReadUntil("\r\n\r\n").starts_with("HTTP/1.1 200");
+  };
+  TestPeer first(server->port()), second(server->port());
+  ASSERT_TRUE(served(first));
+  ASSERT_TRUE(served(second));
+  TestPeer third(server->port());
+  EXPECT_FALSE(served(third));
+  EXPECT_TRUE(third.ended());
+  TestPeer elsewhere(server->port(), 2);
+  EXPECT_TRUE(served(elsewhere));
+  first.Close();
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  bool again = false;
+  while (!again && std::chrono::steady_clock::now() < deadline) {
+    TestPeer peer(server->port());
+    again = served(peer);
+  }
+  EXPECT_TRUE(again);
+}
+
+TEST(HttpServerTest, AnswersBusyWhenTheBodiesInFlightAreTooManyBytes) {
+  std::promise<void> release, started;
+  const auto server = MustStart({.handler =
+                                     [&, released = release.get_future().share()](HttpRequest request, HttpResponder respond) {
+                                       if (request.path == "/wait") {
+                                         started.set_value();
+                                         released.wait();
+                                       }
+                                       respond(HttpResponse::Text(200, "done"));
+                                     },
+                                 .max_bodies_in_flight = 1000});
+  const auto post = [](std::string_view path, size_t size) {
+    return "POST " + std::string(path) + " HTTP/1.1\r\nhost: x\r\ncontent-length: " + std::to_string(size) + "\r\n\r\n";
+  };
+  // A length that is only announced takes nothing.
+  TestPeer boaster(server->port());
+  boaster.Send(post("/", 1000));
+  TestPeer first(server->port());
+  first.Send(post("/wait", 900) + std::string(900, 'x'));
+  started.get_future().wait();
+  TestPeer second(server->port()), third(server->port());
+  second.Send(post("/", 200) + std::string(200, 'x'));
+  EXPECT_THAT(second.ReadToEnd(), StartsWith("HTTP/1.1 503"));
+  EXPECT_TRUE(second.ended());
+  third.Send(post("/", 100) + std::string(100, 'x'));
+  EXPECT_THAT(third.ReadUntil("done"), StartsWith("HTTP/1.1 200"));
+  release.set_value();
+  EXPECT_THAT(first.ReadUntil("done"), StartsWith("HTTP/1.1 200"));
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  bool again = false;
+  while (!again && std::chrono::steady_clock::now() < deadline) {
+    TestPeer peer(server->port());
+    peer.Send(post("/", 1000) + std::string(1000, 'x'));
+    again = peer.ReadUntil("\r\n\r\n").starts_with("HTTP/1.1 200");
+  }
+  EXPECT_TRUE(again);
+}
+
 TEST(HttpServerTest, StopsWhileRequestsAreParkedAndLateAnswersDoNothing) {
   Parking parking;
   auto server = MustStart({.handler = parking.handler(), .io_threads = 2});

@@ -41,9 +41,13 @@ std::string_view EarlyMessage(int status) {
 // Registers a session with its loop and the count of connections while it lives.
 class Registration {
  public:
-  Registration(Core& core, Loop& loop, Session& session) : core_(core), loop_(loop), session_(session) { loop_.sessions.insert(&session_); }
+  Registration(Core& core, Loop& loop, Session& session, std::string place)
+      : core_(core), loop_(loop), session_(session), place_(std::move(place)) {
+    loop_.sessions.insert(&session_);
+  }
   ~Registration() {
     loop_.sessions.erase(&session_);
+    core_.peers.Leave(place_);
     core_.connections--;
     if (loop_.stopping && loop_.sessions.empty() && loop_.sweep != nullptr) loop_.sweep->cancel();
   }
@@ -54,6 +58,7 @@ class Registration {
   Core& core_;
   Loop& loop_;
   Session& session_;
+  const std::string place_;
 };
 
 HttpRequest ToRequest(http::request<http::string_body>&& message) {
@@ -124,22 +129,28 @@ int StatusOfReadError(const boost::system::error_code& error) {
 // it.
 template <typename Stream>
 Task<int> ReadRequest(const Core& core, Session& session, Stream& stream, boost::beast::flat_buffer& buffer,
-                      http::request_parser<http::string_body>& parser) {
+                      http::request_parser<http::string_body>& parser, BodyBudget::Charge& charge) {
   session.phase = Session::Phase::kIdle;
   if (buffer.size() == 0) {
-    session.deadline = SteadyClock::now() + ToSteady(core.options.idle_timeout);
+    session.deadline = std::min(session.first_request_by, SteadyClock::now() + ToSteady(core.options.idle_timeout));
     const auto [error, size] = co_await stream.async_read_some(buffer.prepare(4096), kAwait);
     if (error) co_return 0;
     buffer.commit(size);
   }
   session.phase = Session::Phase::kReading;
-  session.deadline = SteadyClock::now() + ToSteady(core.options.request_timeout);
-  parser.header_limit(static_cast<std::uint32_t>(core.options.max_header));
-  parser.body_limit(core.options.max_body);
+  const auto complete_by = SteadyClock::now() + ToSteady(core.options.request_timeout);
+  session.deadline = std::min(session.first_request_by, complete_by);
+  const HttpServerOptions& options = core.options;
+  const bool stranger = options.max_body_without_certificate != 0 && session.peer_certificate_pem.empty();
+  const size_t most_in_flight = stranger ? options.max_bodies_in_flight / 2 : options.max_bodies_in_flight;
+  parser.header_limit(static_cast<std::uint32_t>(options.max_header));
+  parser.body_limit(stranger ? std::min(options.max_body, options.max_body_without_certificate) : options.max_body);
   {
     const auto [error, size] = co_await http::async_read_header(stream, buffer, parser, kAwait);
     if (error) co_return StatusOfReadError(error);
   }
+  session.first_request_by = SteadyClock::time_point::max();
+  session.deadline = complete_by;
   if (const auto expect = parser.get().find(http::field::expect); expect != parser.get().end() && parser.get().version() >= 11) {
     if (!boost::beast::iequals(expect->value(), "100-continue")) co_return 417;
     if (!parser.is_done() && buffer.size() == 0) {
@@ -148,9 +159,12 @@ Task<int> ReadRequest(const Core& core, Session& session, Stream& stream, boost:
       if (error) co_return 0;
     }
   }
-  if (!parser.is_done()) {
-    const auto [error, size] = co_await http::async_read(stream, buffer, parser, kAwait);
+  // Piece by piece, so that what is charged is what has come and not what a client says will come.
+  parser.eager(true);
+  while (!parser.is_done()) {
+    const auto [error, size] = co_await http::async_read_some(stream, buffer, parser, kAwait);
     if (error) co_return StatusOfReadError(error);
+    if (!charge.GrowTo(parser.get().body().size(), most_in_flight)) co_return 503;
   }
   co_return 200;
 }
@@ -169,14 +183,14 @@ HttpResponder MakeResponder(Loop& loop, std::weak_ptr<Session> session, uint64_t
 }
 
 // Hands the request to a handler and waits, without a thread, until its answer stands in session.response; false when none will come.
-Task<bool> Handle(Core& core, Loop& loop, const std::shared_ptr<Session>& session, HttpRequest& request) {
+Task<bool> Handle(Core& core, Loop& loop, const std::shared_ptr<Session>& session, HttpRequest& request, BodyBudget::Charge& charge) {
   request.peer_address = session->peer_address;
   request.peer_certificate_pem = session->peer_certificate_pem;
   session->response.reset();
   session->turn++;
   session->phase = Session::Phase::kParked;
   session->deadline = SteadyClock::time_point::max();
-  HandlerPool::Job job{.request = std::move(request), .respond = MakeResponder(loop, session, session->turn)};
+  HandlerPool::Job job{.request = std::move(request), .respond = MakeResponder(loop, session, session->turn), .charge = std::move(charge)};
   // Load is no reason to end the connection: the request was read completely.
   if (!core.pool.TryPush(std::move(job))) session->response = core.EarlyError(503);
   while (!session->response && session->socket.is_open()) {
@@ -193,7 +207,8 @@ Task<> Serve(Core& core, Loop& loop, const std::shared_ptr<Session>& session, St
   boost::beast::flat_buffer buffer;
   for (;;) {
     http::request_parser<http::string_body> parser;
-    int status = co_await ReadRequest(core, *session, stream, buffer, parser);
+    BodyBudget::Charge charge(core.bodies);
+    int status = co_await ReadRequest(core, *session, stream, buffer, parser, charge);
     if (status == 0 || loop.stopping) co_return;
     HttpRequest request;
     bool keep_alive = false;
@@ -210,7 +225,7 @@ Task<> Serve(Core& core, Loop& loop, const std::shared_ptr<Session>& session, St
       co_return;
     }
     const bool head = request.method == "HEAD";
-    const bool answered = co_await Handle(core, loop, session, request);
+    const bool answered = co_await Handle(core, loop, session, request, charge);
     if (!answered) co_return;
     const HttpResponse response = *std::move(session->response);
     session->response.reset();
@@ -232,10 +247,11 @@ HttpResponse Core::EarlyError(int status) const {
   return HttpResponse::Text(status, absl::StrCat(ToAbsl(EarlyMessage(status)), "\n"));
 }
 
-Task<> RunSession(std::shared_ptr<Core> core, Loop& loop, Socket socket) {
+Task<> RunSession(std::shared_ptr<Core> core, Loop& loop, Socket socket, std::string place) {
   const auto session = std::make_shared<Session>(std::move(socket));
-  const Registration registration(*core, loop, *session);
+  const Registration registration(*core, loop, *session, std::move(place));
   if (loop.stopping) co_return;
+  session->first_request_by = SteadyClock::now() + ToSteady(core->options.first_request_timeout);
   boost::system::error_code ignored;
   session->socket.set_option(tcp::no_delay(true), ignored);
   session->peer_address = session->socket.remote_endpoint(ignored).address().to_string();
@@ -244,7 +260,7 @@ Task<> RunSession(std::shared_ptr<Core> core, Loop& loop, Socket socket) {
     co_return;
   }
   TlsStream stream(session->socket, *core->tls);
-  session->deadline = SteadyClock::now() + ToSteady(core->options.request_timeout);
+  session->deadline = std::min(session->first_request_by, SteadyClock::now() + ToSteady(core->options.request_timeout));
   const auto [error] = co_await stream.async_handshake(asio::ssl::stream_base::server, kAwait);
   if (error) co_return;
   session->peer_certificate_pem = VerifiedPeerCertificate(stream.native_handle());

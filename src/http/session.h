@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "http/handler_pool.h"
+#include "http/limits.h"
 #include "http/server.h"
 
 namespace latchkey::http_server {
@@ -42,6 +43,7 @@ struct Session {
   Timer wake;  // cancelled when `response` has come or the connection is to end
   Phase phase = Phase::kIdle;
   SteadyClock::time_point deadline = SteadyClock::time_point::max();
+  SteadyClock::time_point first_request_by = SteadyClock::time_point::max();  // the end of its header
   std::optional<HttpResponse> response;
   uint64_t turn = 0;  // counts requests: an answer that belongs to an earlier one is dropped
   std::string peer_address;
@@ -66,14 +68,16 @@ struct Loop : std::enable_shared_from_this<Loop> {
 struct Core {
   explicit Core(HttpServerOptions o) : options(std::move(o)), pool(options.handler, options.handler_threads, options.max_queued) {}
   const HttpServerOptions options;
+  BodyBudget bodies;  // before the pool, whose jobs hold charges
   HandlerPool pool;
   std::unique_ptr<asio::ssl::context> tls;
   std::atomic<size_t> connections = 0;
+  PeerCounts peers;
 
   HttpResponse EarlyError(int status) const;
 };
 
-// Serves one connection, which is counted in core->connections already, to its end.
-Task<> RunSession(std::shared_ptr<Core> core, Loop& loop, Socket socket);
+// Serves one connection to its end. It is counted in core->connections and, under `place`, in core->peers already; both counts end with it.
+Task<> RunSession(std::shared_ptr<Core> core, Loop& loop, Socket socket, std::string place);
 
 }  // namespace latchkey::http_server

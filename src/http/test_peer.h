@@ -15,7 +15,10 @@ namespace latchkey {
 
 class TestPeer {
  public:
-  explicit TestPeer(uint16_t port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  // From 127.0.0.`host`.
+  explicit TestPeer(uint16_t port, uint8_t host = 1) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const sockaddr_in from{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK - 1 + host)}, .sin_zero = {}};
+    if (host != 1 && bind(fd_, reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0) return;
     sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
     connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
   }

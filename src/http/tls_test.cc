@@ -1,5 +1,7 @@
 #include "http/tls.h"
 
+#include <future>
+
 #include "base/testing.h"
 #include "crypto/certificate.h"
 #include "http/client.h"
@@ -40,11 +42,12 @@ class TlsTest : public testing::Test {
     return std::move(server).value();
   }
 
-  absl::StatusOr<HttpResponse> Call(const HttpServer& server, const CertifiedKey* me) {
+  absl::StatusOr<HttpResponse> Call(const HttpServer& server, const CertifiedKey* me, const HttpRequest& request = {},
+                                    const std::string& path = "/") {
     HttpClient client({.ca_pem = ca_.certificate_pem,
                        .client_certificate_pem = me == nullptr ? "" : me->certificate_pem,
                        .client_key_pem = me == nullptr ? "" : me->private_key_pem});
-    return client.Send("https://127.0.0.1:" + std::to_string(server.port()) + "/", {});
+    return client.Send("https://127.0.0.1:" + std::to_string(server.port()) + path, request);
   }
 
   CertifiedKey ca_, other_ca_, server_, client_, stranger_;
@@ -76,6 +79,40 @@ TEST_F(TlsTest, ServesWithoutACertificateOnlyWhereItIsOptional) {
   EXPECT_EQ(response.body, "nobody");
   const auto required = Serve(true, true);
   EXPECT_THAT(Call(*required, nullptr), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(TlsTest, StrangersMaySendLessThanThoseWithACertificate) {
+  std::promise<void> release, started;
+  HttpServerOptions options{.handler =
+                                [&, released = release.get_future().share()](HttpRequest request, HttpResponder respond) {
+                                  if (request.path == "/wait") {
+                                    started.set_value();
+                                    released.wait();
+                                  }
+                                  respond(HttpResponse::Text(200, "ok"));
+                                },
+                            .max_body = 1000,
+                            .max_body_without_certificate = 100,
+                            .max_bodies_in_flight = 1900,
+                            .certificate_pem = server_.certificate_pem,
+                            .private_key_pem = server_.private_key_pem,
+                            .client_ca_pem = ca_.certificate_pem};
+  LK_ASSERT_OK_AND_ASSIGN(const auto server, HttpServer::Start(options));
+  const auto post = [&](const CertifiedKey* me, size_t size, const std::string& path = "/") {
+    const auto response = Call(*server, me, {.method = "POST", .body = std::string(size, 'x')}, path);
+    return response.ok() ? response->status : 0;
+  };
+  EXPECT_EQ(post(nullptr, 100), 200);
+  EXPECT_EQ(post(nullptr, 101), 413);
+  EXPECT_EQ(post(&client_, 200), 200);
+  EXPECT_EQ(post(&client_, 1001), 413);
+  // Half of what is in flight is out of their reach.
+  auto waiting = std::async(std::launch::async, [&] { return post(&client_, 900, "/wait"); });
+  started.get_future().wait();
+  EXPECT_EQ(post(nullptr, 51), 503);
+  EXPECT_EQ(post(&client_, 500), 200);
+  release.set_value();
+  EXPECT_EQ(waiting.get(), 200);
 }
 
 TEST_F(TlsTest, RefusesACertificateOfAnotherCa) {
