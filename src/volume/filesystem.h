@@ -108,6 +108,8 @@ class Filesystem {
   void ReadFolder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi);
   void ReadFolderPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi);
   void FillFolder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi, bool plus);
+  // Entries from `offset` on into `out`, whose first `filled` bytes they are then; an errno.
+  int ListFolder(fuse_req_t req, fuse_ino_t ino, off_t offset, fuse_file_info* fi, bool plus, std::vector<char>& out, size_t* filled);
   void ReleaseFolder(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi);
   void FsyncFolder(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info* fi);
   // filesystem_attributes.cc

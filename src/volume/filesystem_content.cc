@@ -9,7 +9,9 @@
 namespace latchkey {
 
 void Filesystem::Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
-  Inode& inode = Node(ino);
+  // Kept past the answer: one that does not arrive must be undone, and by then the kernel may have forgotten the file.
+  const InodeRef held = Node(ino).shared_from_this();
+  Inode& inode = *held;
   LowerRef fd;
   EncryptedFile* file = nullptr;
   int error;

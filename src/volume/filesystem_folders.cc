@@ -44,7 +44,12 @@ void Filesystem::OpenFolder(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) 
 }
 
 void Filesystem::ReleaseFolder(fuse_req_t req, fuse_ino_t, fuse_file_info* fi) {
-  delete HandleOf(fi);
+  FolderHandle* handle = HandleOf(fi);
+  // Whoever read last let go of it before answering, and the kernel closes only after the answer. A second line of defence.
+  {
+    const std::lock_guard lock(handle->mutex);
+  }
+  delete handle;
   fuse_reply_err(req, 0);
 }
 
@@ -57,11 +62,23 @@ void Filesystem::ReadFolderPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off
 }
 
 void Filesystem::FillFolder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* fi, bool plus) {
-  FolderHandle& handle = *HandleOf(fi);
   std::vector<char> out(size);
   size_t used = 0;
-  int error = 0;
-  std::lock_guard handle_lock(handle.mutex);
+  // With the answer the program may close the folder, and another thread frees the handle: it is not touched after this.
+  const int error = ListFolder(req, ino, offset, fi, plus, out, &used);
+  if (error != 0 && used == 0) {
+    fuse_reply_err(req, error);
+  } else {
+    fuse_reply_buf(req, out.data(), used);
+  }
+}
+
+int Filesystem::ListFolder(fuse_req_t req, fuse_ino_t ino, off_t offset, fuse_file_info* fi, bool plus, std::vector<char>& out,
+                           size_t* filled) {
+  FolderHandle& handle = *HandleOf(fi);
+  size_t& used = *filled;
+  const size_t size = out.size();
+  const std::lock_guard handle_lock(handle.mutex);
   if (offset != handle.at) {
     seekdir(handle.stream, offset);
     handle.at = offset;
@@ -69,10 +86,7 @@ void Filesystem::FillFolder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t o
   for (;;) {
     errno = 0;
     const dirent* found = readdir(handle.stream);
-    if (found == nullptr) {
-      error = errno;
-      break;
-    }
+    if (found == nullptr) return errno;
     const bool is_dots = std::strcmp(found->d_name, ".") == 0 || std::strcmp(found->d_name, "..") == 0;
     const std::optional<std::string> name = is_dots ? std::string(found->d_name) : names_.Decode(found->d_name);
     if (!name) {
@@ -103,11 +117,7 @@ void Filesystem::FillFolder(fuse_req_t req, fuse_ino_t ino, size_t size, off_t o
     handle.at = found->d_off;
     if (used == size) break;
   }
-  if (error != 0 && used == 0) {
-    fuse_reply_err(req, error);
-  } else {
-    fuse_reply_buf(req, out.data(), used);
-  }
+  return 0;
 }
 
 void Filesystem::FsyncFolder(fuse_req_t req, fuse_ino_t ino, int data_only, fuse_file_info*) {
