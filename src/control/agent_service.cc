@@ -8,6 +8,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "control/desired.h"
 #include "control/reports.h"
 #include "crypto/digest.h"
@@ -19,6 +20,8 @@ constexpr absl::Duration kTokenLife = absl::Hours(1);
 constexpr absl::Duration kCertificateLife = absl::Hours(24 * 365);
 // The store learns when a host was heard of at most this often: polls come twice a minute from every host, and each write is an fsync.
 constexpr absl::Duration kHeardEvery = absl::Seconds(30);
+// A refused join is anybody's to cause, and an audit entry stays for ever: at most one entry this often, which counts the others.
+constexpr absl::Duration kRefusedJoinsEvery = absl::Minutes(1);
 constexpr size_t kPastBoots = 8;
 constexpr size_t kMostWarnings = 20;
 constexpr int64_t kMostVersion = int64_t{1} << 53;
@@ -39,6 +42,10 @@ absl::Status CheckJoin(const JoinRequest& request) {
   if (!request.advertise_host.empty() && !fits(request.advertise_host, 255, true))
     return InvalidArgument("advertise_host: must be a host name or an address");
   return absl::OkStatus();
+}
+
+bool IsTokenId(std::string_view id) {
+  return id.size() == 16 && std::all_of(id.begin(), id.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 std::string Sha256Hex(std::string_view text) { return HexEncode(Sha256(text)); }
@@ -65,7 +72,7 @@ std::string WarningsText(const std::vector<std::string>& warnings) {
   json::array list;
   for (const std::string& warning : warnings) {
     if (list.size() >= kMostWarnings) break;
-    list.emplace_back(warning.substr(0, 500));
+    list.emplace_back(CutUtf8(warning, 500));
   }
   return json::serialize(list);
 }
@@ -92,11 +99,9 @@ class Service : public FlushableAgentService {
   }
 
   absl::StatusOr<JoinResponse> Join(const JoinRequest& request, const std::string& remote) override {
+    if (!IsTokenId(request.token_id)) return BadToken();
     auto response = TryJoin(request, remote);
-    if (!response.ok()) {
-      core_.AuditRefusal(JoinCaller(request, remote), "AGENT_JOIN", "",
-                         {{"hostname", request.hostname.substr(0, 255)}, {"region", request.region.substr(0, 64)}}, response.status());
-    }
+    if (!response.ok()) RefusedJoin(request, remote, response.status());
     return response;
   }
 
@@ -116,8 +121,7 @@ class Service : public FlushableAgentService {
     ASSIGN_OR_RETURN(const auto issued, Issue(agent_id, request_pem));
     if (const absl::Status done = core_.database->Write([&](Transaction& tx) -> absl::Status {
           RETURN_IF_ERROR(Agents(tx).UpdateSerials(agent_id, issued.second, serial_hex));
-          return core_.Audit(tx, {.api_key_id = absl::StrCat("agent ", agent_id), .name = "", .remote = ""}, "AGENT_RENEW", nullptr,
-                             {{"serial", issued.second}});
+          return core_.Audit(tx, AgentCaller(agent_id), "AGENT_RENEW", nullptr, {{"serial", issued.second}});
         });
         !done.ok())
       return done;
@@ -157,7 +161,7 @@ class Service : public FlushableAgentService {
     const absl::Time now = core_.Now();
     const absl::Status status = core_.database->Write([&](Transaction& tx) -> absl::Status {
       ASSIGN_OR_RETURN(const auto agent, Agents(tx).Find(agent_id));
-      if (!agent || agent->removed_at) return NotFound("agent '", agent_id.substr(0, 64), "' not found");
+      if (!agent || agent->removed_at) return NotFound("agent '", CutUtf8(agent_id, 64), "' not found");
       ASSIGN_OR_RETURN(const int64_t live, Nodes(tx).CountLiveOfAgent(agent_id));
       if (live > 0) return FailedPrecondition("host ", agent->hostname, " still has ", live, " nodes; delete their clusters first");
       RETURN_IF_ERROR(Nodes(tx).SetAllGone(agent_id));
@@ -165,7 +169,7 @@ class Service : public FlushableAgentService {
       return core_.Audit(tx, caller, "AGENT_REMOVE", nullptr, {{"agent", agent_id}, {"hostname", agent->hostname}});
     });
     if (!status.ok()) {
-      core_.AuditRefusal(caller, "AGENT_REMOVE", "", {{"agent", agent_id.substr(0, 64)}}, status);
+      core_.AuditRefusal(caller, "AGENT_REMOVE", "", {{"agent", CutUtf8(agent_id, 64)}}, status);
       return status;
     }
     core_.directory.SetRemoved(agent_id, now);
@@ -186,7 +190,24 @@ class Service : public FlushableAgentService {
 
  private:
   static Caller JoinCaller(const JoinRequest& request, const std::string& remote) {
-    return {.api_key_id = absl::StrCat("join token ", request.token_id.substr(0, 16)), .name = "", .remote = remote};
+    return {.api_key_id = absl::StrCat("join token ", request.token_id), .name = "", .remote = remote};
+  }
+
+  void RefusedJoin(const JoinRequest& request, const std::string& remote, const absl::Status& status) {
+    int64_t refused = 0;
+    {
+      std::lock_guard lock(refused_mutex_);
+      ++refused_joins_;
+      const absl::Time now = core_.Now();
+      if (now >= refused_noted_ && now - refused_noted_ < kRefusedJoinsEvery) return;
+      refused_noted_ = now;
+      refused = std::exchange(refused_joins_, 0);
+    }
+    // The count is of all since the entry before, this one with them.
+    const json::object payload = {
+        {"hostname", CutUtf8(request.hostname, 255)}, {"region", CutUtf8(request.region, 64)}, {"refused", refused}};
+    Log(LogLevel::kWarning, "joins were refused", {{"remote", remote}, {"refused", refused}});
+    core_.AuditRefusal(JoinCaller(request, remote), "AGENT_JOIN", "", payload, status);
   }
 
   // Certificate and serial.
@@ -249,9 +270,9 @@ class Service : public FlushableAgentService {
     const bool in_turn = TakesItsTurn(request, *agent);
     agent->last_heard = core_.Now();
     if (in_turn) {
-      if (!request.hostname.empty()) agent->hostname = request.hostname.substr(0, 255);
-      if (!request.advertise_host.empty()) agent->advertise_host = request.advertise_host.substr(0, 255);
-      agent->version = request.agent_version.substr(0, 64);
+      if (!request.hostname.empty()) agent->hostname = CutUtf8(request.hostname, 255);
+      if (!request.advertise_host.empty()) agent->advertise_host = CutUtf8(request.advertise_host, 255);
+      agent->version = CutUtf8(request.agent_version, 64);
       agent->warnings = WarningsText(request.warnings);
       RETURN_IF_ERROR(TakeReports(*agent, before.boot_id != agent->boot_id, request));
     }
@@ -276,7 +297,7 @@ class Service : public FlushableAgentService {
         // Once a boot is enough: it comes with every poll.
         if (new_boot) {
           Log(LogLevel::kWarning, "a host reports a node that is not its own; ignored",
-              {{"host", agent.hostname}, {"node", observed.node_id.substr(0, 64)}});
+              {{"host", agent.hostname}, {"node", CutUtf8(observed.node_id, 64)}});
         }
         continue;
       }
@@ -373,6 +394,9 @@ class Service : public FlushableAgentService {
   }
 
   Core& core_;
+  std::mutex refused_mutex_;
+  int64_t refused_joins_ = 0;  // that no entry counts yet
+  absl::Time refused_noted_ = absl::InfinitePast();
   std::mutex heard_mutex_;
   std::map<std::string, absl::Time> heard_stored_;
 };

@@ -5,6 +5,7 @@
 
 #include "base/encoding.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "crypto/digest.h"
 #include "store/api_keys.h"
 
@@ -68,11 +69,11 @@ class Service : public ApiKeyService {
   absl::Status Delete(const Caller& caller, const std::string& id) override {
     const absl::Status status = core_.database->Write([&](Transaction& tx) -> absl::Status {
       ASSIGN_OR_RETURN(const bool deleted, ApiKeys(tx).Delete(id));
-      if (!deleted) return NotFound("API key '", id.substr(0, 64), "' not found");
+      if (!deleted) return NotFound("API key '", CutUtf8(id, 64), "' not found");
       return core_.Audit(tx, caller, "API_KEY_DELETE", nullptr, {{"id", id}});
     });
     if (!status.ok()) {
-      core_.AuditRefusal(caller, "API_KEY_DELETE", "", {{"id", id.substr(0, 64)}}, status);
+      core_.AuditRefusal(caller, "API_KEY_DELETE", "", {{"id", CutUtf8(id, 64)}}, status);
       return status;
     }
     std::lock_guard lock(mutex_);

@@ -5,6 +5,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "control/views.h"
 
 namespace latchkey {
@@ -45,7 +46,7 @@ absl::Status CheckRequest(const CreateCluster& request, const std::set<std::stri
   int64_t nodes = 0;
   for (const auto& [region, count] : request.region_nodes) {
     if (!known_regions.contains(region)) {
-      return InvalidArgument("region_nodes.", region.substr(0, 64), ": unknown region: no host that joined serves it");
+      return InvalidArgument("region_nodes.", CutUtf8(region, 64), ": unknown region: no host that joined serves it");
     }
     if (count < 1 || count > 1000) return InvalidArgument("region_nodes.", region, ": must be 1 to 1000");
     nodes += count;
@@ -56,13 +57,13 @@ absl::Status CheckRequest(const CreateCluster& request, const std::set<std::stri
 
 json::object PayloadOf(const CreateCluster& request) {
   json::object regions, labels;
-  for (const auto& [region, count] : request.region_nodes) regions[region.substr(0, 64)] = count;
+  for (const auto& [region, count] : request.region_nodes) regions[CutUtf8(region, 64)] = count;
   for (const auto& [name, value] : request.labels) labels[name] = value;
-  return {{"name", request.name.substr(0, 64)},
-          {"provider", request.provider.substr(0, 64)},
+  return {{"name", CutUtf8(request.name, 64)},
+          {"provider", CutUtf8(request.provider, 64)},
           {"region_nodes", regions},
           {"labels", labels},
-          {"delete_protection", request.delete_protection.substr(0, 64)}};
+          {"delete_protection", CutUtf8(request.delete_protection, 64)}};
 }
 
 class Service : public ClusterService {
@@ -119,6 +120,22 @@ class Service : public ClusterService {
     const absl::Status status = TryDelete(caller, id);
     if (!status.ok()) {
       core_.AuditRefusal(caller, "CLUSTER_DELETE", id, {}, status);
+      return status;
+    }
+    return Get(id);
+  }
+
+  absl::StatusOr<ClusterView> SetDeleteProtection(const Caller& caller, const std::string& id, bool enabled) override {
+    const std::string word = enabled ? "ENABLED" : "DISABLED";
+    const json::object payload = {{"delete_protection", word}};
+    const absl::Status status = core_.ChangeCluster(id, [&](Transaction& tx, ClusterModel& model) -> absl::Status {
+      if (model.deleted()) return NoSuchCluster(id);
+      if (model.row.delete_protection == word) return absl::OkStatus();
+      RETURN_IF_ERROR(Clusters(tx).SetDeleteProtection(id, word, core_.Now()));
+      return core_.Audit(tx, caller, "CLUSTER_UPDATE", &model.row, payload);
+    });
+    if (!status.ok()) {
+      core_.AuditRefusal(caller, "CLUSTER_UPDATE", id, payload, status);
       return status;
     }
     return Get(id);
@@ -194,7 +211,7 @@ class Service : public ClusterService {
       // Sent again by a client that got no answer: the answer is the same.
       if (model.deleted()) return absl::OkStatus();
       if (model.row.delete_protection == "ENABLED")
-        return InvalidArgument("delete_protection: is ENABLED for this cluster; disable it first");
+        return FailedPrecondition("delete_protection: is ENABLED for this cluster; disable it first");
       RETURN_IF_ERROR(Clusters(tx).MarkDeleted(id, core_.Now()));
       model.row.deleted_at = core_.Now();
       for (RegionModel& region : model.regions) {
@@ -214,6 +231,10 @@ class Service : public ClusterService {
 };
 
 }  // namespace
+
+absl::StatusOr<ClusterView> ClusterService::SetDeleteProtection(const Caller&, const std::string&, bool) {
+  return absl::UnimplementedError("delete protection cannot be changed here");
+}
 
 std::unique_ptr<ClusterService> MakeClusterService(Core& core) { return std::make_unique<Service>(core); }
 

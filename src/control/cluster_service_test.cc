@@ -150,7 +150,7 @@ TEST_F(ClusterTest, DeletingSupersedesWhateverIsUnderWay) {
   EXPECT_THAT(host->desired(), IsEmpty()) << "it was never told of the node";
 }
 
-TEST_F(ClusterTest, AProtectedClusterIsNotDeleted) {
+TEST_F(ClusterTest, AProtectedClusterIsNotDeletedUntilItsProtectionIsTakenAway) {
   const auto host = Host();
   CreateCluster request;
   request.name = "orders-1";
@@ -160,8 +160,20 @@ TEST_F(ClusterTest, AProtectedClusterIsNotDeleted) {
   const auto cluster = control_->clusters().Create(caller_, request);
   LK_ASSERT_OK(cluster);
   EXPECT_THAT(control_->clusters().Delete(caller_, cluster->id),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("delete_protection")));
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("delete_protection")));
   EXPECT_NE(State(cluster->id), "DELETED");
+  for (int i = 0; i < 2; ++i) {
+    const auto open = control_->clusters().SetDeleteProtection(caller_, cluster->id, false);
+    LK_ASSERT_OK(open);
+    EXPECT_EQ(open->delete_protection, "DISABLED");
+  }
+  ASSERT_THAT(AuditOf("CLUSTER_UPDATE"), SizeIs(1));
+  EXPECT_THAT(AuditOf("CLUSTER_UPDATE")[0].payload, HasSubstr("DISABLED"));
+  LK_ASSERT_OK(control_->clusters().SetDeleteProtection(caller_, cluster->id, true));
+  EXPECT_THAT(control_->clusters().Delete(caller_, cluster->id), StatusIs(absl::StatusCode::kFailedPrecondition));
+  LK_ASSERT_OK(control_->clusters().SetDeleteProtection(caller_, cluster->id, false));
+  LK_ASSERT_OK(control_->clusters().Delete(caller_, cluster->id));
+  EXPECT_THAT(control_->clusters().SetDeleteProtection(caller_, cluster->id, true), StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(ClusterTest, ListsArePaged) {
@@ -190,7 +202,7 @@ TEST_F(ClusterTest, AStoppedServerIsNotReadyAndASecondOneIsRefused) {
   EXPECT_THAT(control_->Ready(), StatusIs(absl::StatusCode::kUnavailable));
 }
 
-TEST_F(ClusterTest, IdentityStaysOverRestartsAndTheListenerCertificateIsRenewed) {
+TEST_F(ClusterTest, IdentityStaysOverRestartsAndTheListenerCertificateLivesAsLongAsItsCa) {
   const std::string organization = control_->organization_id(), ca = control_->agents().ca_pem(),
                     listener = control_->agent_listener_certificate_pem();
   Reopen();
@@ -198,10 +210,14 @@ TEST_F(ClusterTest, IdentityStaysOverRestartsAndTheListenerCertificateIsRenewed)
   EXPECT_EQ(control_->agents().ca_pem(), ca);
   EXPECT_EQ(control_->agent_listener_certificate_pem(), listener);
   EXPECT_THAT(control_->agent_listener_key_pem(), HasSubstr("PRIVATE KEY"));
-  clock_.Advance(absl::Hours(24 * 300));
+  const auto facts = ReadCertificate(listener);
+  LK_ASSERT_OK(facts);
+  EXPECT_GT(facts->not_after - clock_.Now(), absl::Hours(24 * 365 * 19));
+  EXPECT_LE(facts->not_after, ReadCertificate(ca)->not_after);
+  clock_.Advance(absl::Hours(24 * 365 * 10));
   Reopen();
   EXPECT_EQ(control_->agents().ca_pem(), ca);
-  EXPECT_NE(control_->agent_listener_certificate_pem(), listener);
+  EXPECT_EQ(control_->agent_listener_certificate_pem(), listener);
 }
 
 class ApiKeyTest : public ControlTest {

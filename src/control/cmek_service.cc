@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "control/key_check.h"
 #include "control/views.h"
 
@@ -18,10 +19,10 @@ json::object PayloadOf(const std::vector<RegionKeySpec>& specs) {
   json::array list;
   for (const RegionKeySpec& spec : specs) {
     if (list.size() >= 100) break;
-    list.push_back({{"region", spec.region.substr(0, 64)},
-                    {"type", spec.key.type.substr(0, 64)},
-                    {"uri", spec.key.uri.substr(0, 2048)},
-                    {"auth_principal", spec.key.auth_principal.substr(0, 2048)}});
+    list.push_back({{"region", CutUtf8(spec.region, 64)},
+                    {"type", CutUtf8(spec.key.type, 64)},
+                    {"uri", CutUtf8(spec.key.uri, 2048)},
+                    {"auth_principal", CutUtf8(spec.key.auth_principal, 2048)}});
   }
   return {{"region_specs", list}};
 }

@@ -21,7 +21,8 @@ namespace latchkey {
 namespace {
 
 constexpr absl::Duration kCaLife = absl::Hours(24 * 365 * 20);
-constexpr absl::Duration kListenerLife = absl::Hours(24 * 365);
+// The listener's certificate lives as long as the CA that signs it, which is this server's own: it is looked at only when a server starts,
+// and a server may run for years.
 constexpr absl::Duration kRenewBefore = absl::Hours(24 * 90);
 
 // Held as long as the server lives; the kernel lets go of it when the process ends, however it ends.
@@ -87,6 +88,7 @@ class ControlImpl : public Control {
             entries.push_back({.id = row.id,
                                .created_at = row.created_at,
                                .action = std::move(row.action),
+                               .source = std::move(row.source),
                                .actor = std::move(row.actor),
                                .remote = std::move(row.remote),
                                .cluster_id = std::move(row.cluster_id),
@@ -162,7 +164,9 @@ class ControlImpl : public Control {
 
   // The certificate of the agents' listener: kept while it names what it should and is good for a while.
   absl::Status LoadListener(Settings& settings) {
-    LeafOptions leaf{.common_name = "latchkey server", .for_server = true, .now = core_.Now(), .valid = kListenerLife};
+    LeafOptions leaf{.common_name = "latchkey server", .for_server = true, .now = core_.Now(), .valid = {}};
+    ASSIGN_OR_RETURN(const CertificateFacts ca, ReadCertificate(core_.ca.certificate_pem));
+    leaf.valid = ca.not_after - core_.Now();
     std::string wanted;
     for (const std::string& name : core_.options.server_names) {
       (IsAddress(name) ? leaf.ip_addresses : leaf.dns_names).push_back(name);

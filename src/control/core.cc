@@ -1,16 +1,62 @@
 #include "control/core.h"
 
+#include <unistd.h>
+
+#include <cstdlib>
+
 #include "base/log.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "store/agents.h"
 #include "store/audit.h"
 
 namespace latchkey {
 
+namespace {
+
+constexpr size_t kMostPayload = 16 << 10;
+
+// Who gave a command here: the user that became root for it, if sudo says so. It is a hint among the operator's own people, not a proof.
+std::string LocalActor() {
+  const char* user = getuid() == 0 ? std::getenv("SUDO_USER") : nullptr;
+  if (user != nullptr && *user != '\0') return absl::StrCat("local:", CutUtf8(user, 64));
+  return absl::StrCat("local:", getuid());
+}
+
+bool IsLocal(const Caller& caller) { return caller.api_key_id == "local"; }
+
+std::string_view SourceOf(const Caller& caller) {
+  if (IsLocal(caller)) return "CLI";
+  return caller.api_key_id.starts_with("LKEY1_") ? "API" : "INTERNAL";
+}
+
+AuditRow EntryOf(const Caller& caller, std::string_view action, absl::Time now) {
+  return {.created_at = now,
+          .source = std::string(SourceOf(caller)),
+          .action = std::string(action),
+          .actor = CutUtf8(ActorName(caller), 255),
+          .remote = CutUtf8(caller.remote, 255),
+          .cluster_id = "",
+          .cluster_name = "",
+          .payload = "",
+          .error = ""};
+}
+
+// What was asked may be anything, so its size ends here.
+std::string PayloadText(const json::object& payload) {
+  const std::string text = json::serialize(payload);
+  return text.size() > kMostPayload ? R"({"omitted":"too large"})" : CutUtf8(text, text.size());
+}
+
+}  // namespace
+
 std::string ActorName(const Caller& caller) {
+  if (IsLocal(caller)) return LocalActor();
   if (caller.name.empty()) return caller.api_key_id;
   return absl::StrCat(caller.name, " (", caller.api_key_id, ")");
 }
+
+Caller AgentCaller(const std::string& agent_id) { return {.api_key_id = "agent " + agent_id, .name = "", .remote = ""}; }
 
 absl::StatusOr<std::shared_ptr<const ClusterModel>> LiveCluster(Core& core, const std::string& id) {
   ASSIGN_OR_RETURN(auto model, core.snapshots->Get(id));
@@ -92,32 +138,20 @@ absl::Status Core::CreateCluster(const std::function<absl::StatusOr<std::string>
 
 absl::Status Core::Audit(Transaction& tx, const Caller& caller, std::string_view action, const ClusterRow* cluster,
                          const json::object& payload) {
-  return AuditTrail(tx).Append({.created_at = Now(),
-                                .action = std::string(action),
-                                .actor = ActorName(caller),
-                                .remote = caller.remote,
-                                .cluster_id = cluster != nullptr ? cluster->id : "",
-                                .cluster_name = cluster != nullptr ? cluster->name : "",
-                                .payload = json::serialize(payload)});
+  AuditRow entry = EntryOf(caller, action, Now());
+  if (cluster != nullptr) entry.cluster_id = cluster->id, entry.cluster_name = cluster->name;
+  entry.payload = PayloadText(payload);
+  return AuditTrail(tx).Append(entry);
 }
 
 void Core::AuditRefusal(const Caller& caller, std::string_view action, const std::string& cluster_id, const json::object& payload,
                         const absl::Status& status) {
-  std::string name;
-  if (const auto model = snapshots->Get(cluster_id); model.ok()) name = (*model)->row.name;
-  // What was asked may be anything, so its size ends here.
-  std::string text = json::serialize(payload);
-  if (text.size() > 16 << 10) text = R"({"omitted":"too large"})";
-  const absl::Status written = database->Write([&](Transaction& tx) {
-    return AuditTrail(tx).Append({.created_at = Now(),
-                                  .action = std::string(action),
-                                  .actor = ActorName(caller),
-                                  .remote = caller.remote,
-                                  .cluster_id = cluster_id.substr(0, 64),
-                                  .cluster_name = name,
-                                  .payload = text,
-                                  .error = std::string(status.message().substr(0, 2048))});
-  });
+  AuditRow entry = EntryOf(caller, action, Now());
+  entry.cluster_id = CutUtf8(cluster_id, 64);
+  if (const auto model = snapshots->Get(cluster_id); model.ok()) entry.cluster_name = (*model)->row.name;
+  entry.payload = PayloadText(payload);
+  entry.error = CutUtf8(FromAbsl(status.message()), 2048);
+  const absl::Status written = database->Write([&](Transaction& tx) { return AuditTrail(tx).Append(entry); });
   if (!written.ok()) {
     Log(LogLevel::kError, "a refused change could not be audited",
         {{"action", action}, {"actor", ActorName(caller)}, {"error", std::string(written.message())}});

@@ -60,8 +60,9 @@ struct Core {
   void Announce(const std::string& cluster_id, const Versions& raised);
 };
 
-// The caller as the audit trail names it: "name (id)".
+// The caller as the audit trail names it: "name (id)", or "local:<user>" for a command on this host.
 std::string ActorName(const Caller& caller);
+Caller AgentCaller(const std::string& agent_id);
 
 // A cluster that is there and not deleted; NotFound otherwise.
 absl::StatusOr<std::shared_ptr<const ClusterModel>> LiveCluster(Core& core, const std::string& id);

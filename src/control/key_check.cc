@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "control/messages.h"
 
 namespace latchkey {
@@ -86,7 +87,7 @@ absl::Status CheckKeySpecs(const Core& core, const ClusterModel& model, const st
   for (size_t i = 0; i < specs.size(); ++i) {
     if (specs[i].region.empty()) return Permanent(FieldOf(i), ".region: must not be empty");
     if (model.FindRegion(specs[i].region) == nullptr) {
-      return Permanent(FieldOf(i), ".region: '", specs[i].region.substr(0, 64), "' is not a region of this cluster");
+      return Permanent(FieldOf(i), ".region: '", CutUtf8(specs[i].region, 64), "' is not a region of this cluster");
     }
     if (!named.insert(specs[i].region).second) return Permanent(FieldOf(i), ".region: ", specs[i].region, " is named twice");
     RETURN_IF_ERROR(CheckForm(core, specs[i].key, FieldOf(i) + ".key_spec"));

@@ -26,6 +26,12 @@ std::string HostWithLastHeard(const HostFacts& host, absl::Time now) {
   return absl::StrCat(name, " (last heard ", Ago(now - *host.last_heard), ")");
 }
 
+std::string SilentMessage(const HostFacts& host, absl::Time now) {
+  const std::string name = host.hostname.empty() ? "unknown" : host.hostname;
+  if (!host.last_heard) return absl::StrCat("Host ", name, " was never heard of.");
+  return absl::StrCat("Host ", name, " was last heard ", Ago(now - *host.last_heard), "; what is shown is from then.");
+}
+
 std::string HealthMessage(const KeyHealth& health) {
   if (health.ok || !health.failure) return "";
   std::string text(FailureClassName(*health.failure));

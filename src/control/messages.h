@@ -16,6 +16,8 @@ namespace latchkey {
 std::string HostWithLastHeard(const HostFacts& host, absl::Time now);
 
 // "DISABLED since 2026-01-02T03:04:05Z: <the provider's words>. <next step>"; empty when the key is well or was never asked.
+// That what is shown of this host is old.
+std::string SilentMessage(const HostFacts& host, absl::Time now);
 std::string HealthMessage(const KeyHealth& health);
 
 std::string RevokingMessage(const std::vector<std::string>& waiting_for);

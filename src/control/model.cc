@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "store/keks.h"
 
 namespace latchkey {
@@ -16,7 +17,7 @@ std::optional<ObservedNode> ReportOf(const NodeRow& row) {
     return std::nullopt;
   }
   if (!row.volume_id.empty() && !report->volume_id.empty() && report->volume_id != row.volume_id) {
-    report->problem = absl::StrCat("VOLUME_MISMATCH: the host reports volume ", report->volume_id.substr(0, 64),
+    report->problem = absl::StrCat("VOLUME_MISMATCH: the host reports volume ", CutUtf8(report->volume_id, 64),
                                    " and the node's volume is ", row.volume_id);
   }
   return *std::move(report);

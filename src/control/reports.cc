@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "store/keks.h"
 
 namespace latchkey {
@@ -13,9 +14,7 @@ namespace {
 constexpr int64_t kMostGeneration = int64_t{1} << 53;
 constexpr size_t kMostText = 2048;
 
-void Cut(std::string& text, size_t most = kMostText) {
-  if (text.size() > most) text.resize(most);
-}
+void Cut(std::string& text, size_t most = kMostText) { text = CutUtf8(text, most); }
 
 bool IsVolumeId(const std::string& id) {
   return !id.empty() && id.size() <= 64 &&
@@ -50,6 +49,9 @@ absl::Status StoreMinted(Core& core, Transaction& tx, const ClusterModel& cluste
   if (!stored) return absl::OkStatus();
   region.keks.push_back(kek);
   region.Raise();
+  RETURN_IF_ERROR(core.Audit(
+      tx, AgentCaller(agent.id), "KEK_STORED", &cluster.row,
+      {{"region", region.row.name}, {"generation", kek.context.generation}, {"kek", kek.id}, {"root", kek.root.uri}, {"agent", agent.id}}));
   Log(LogLevel::kInfo, "KEK stored",
       {{"cluster", cluster.row.id},
        {"region", region.row.name},
@@ -87,8 +89,7 @@ absl::Status CatchUp(Core& core, Transaction& tx, ClusterModel& cluster, RegionM
        {"host", agent.hostname},
        {"generation", own},
        {"seen", observed.highest_generation}});
-  return core.Audit(tx, {.api_key_id = absl::StrCat("agent ", agent.id), .name = "", .remote = ""},
-                    keep ? "CMEK_REVOCATION_KEPT" : "GENERATION_RAISED", &cluster.row,
+  return core.Audit(tx, AgentCaller(agent.id), keep ? "CMEK_REVOCATION_KEPT" : "GENERATION_RAISED", &cluster.row,
                     {{"region", region.row.name}, {"host", agent.hostname}, {"generation", own}, {"seen", observed.highest_generation}});
 }
 
@@ -125,6 +126,8 @@ absl::Status ApplyReport(Core& core, Transaction& tx, ClusterModel& cluster, Reg
       if (set) {
         node.row.volume_id = report.volume_id;
         region.Raise();
+        RETURN_IF_ERROR(core.Audit(tx, AgentCaller(agent.id), "VOLUME_BOUND", &cluster.row,
+                                   {{"node", node.row.id}, {"volume", report.volume_id}, {"agent", agent.id}}));
       }
     } else if (node.row.volume_id != report.volume_id) {
       Log(LogLevel::kError, "a host reports another volume than the node's",
@@ -142,6 +145,8 @@ absl::Status ApplyReport(Core& core, Transaction& tx, ClusterModel& cluster, Reg
   if (IsGone(cluster, region, node, report)) {
     RETURN_IF_ERROR(nodes.SetGone(node.row.id));
     node.row.gone = true;
+    RETURN_IF_ERROR(core.Audit(tx, AgentCaller(agent.id), "NODE_DELETED", &cluster.row,
+                               {{"node", node.row.id}, {"volume", node.row.volume_id}, {"agent", agent.id}}));
   }
   node.row.report = StoredForm(report);
   node.report = ReportOf(node.row);

@@ -2,7 +2,8 @@
 // change, made in one transaction with its audit entry. No HTTP, no SQL, no KMS here.
 //
 // Errors are absl statuses; a dialect maps the code: InvalidArgument (400: names the field; nothing was changed) · Unauthenticated (401) ·
-// PermissionDenied (403) · NotFound (404) · AlreadyExists, Aborted (409) · Unavailable (503: the cluster is busy, or no agent is in the
+// PermissionDenied (403) · NotFound (404) · AlreadyExists, Aborted (409) · FailedPrecondition (400: not in this
+// state) · Unavailable (503: the cluster is busy, or no agent is in the
 // region; try again) · Unimplemented (501) · ResourceExhausted (429) · Internal (500, the cause is logged and not told). Two faults of keys
 // are told apart by KeyFaultOf(): a key that its KMS refuses (InvalidArgument; may pass when rights have propagated) and one that can never
 // do (InvalidArgument, permanent: 422 with code 3). All services are thread-safe.
@@ -31,9 +32,9 @@ enum class KeyFault { kRefused, kPermanent };
 absl::Status WithKeyFault(absl::Status status, KeyFault fault);
 std::optional<KeyFault> KeyFaultOf(const absl::Status& status);
 
-// Who asks, for authorisation and audit.
+// Who asks, for authorisation and audit. The kind of caller is in api_key_id, which nobody outside can choose; a name says nothing of it.
 struct Caller {
-  std::string api_key_id;  // "LKEY1_…", or "local" for commands on the server's own host
+  std::string api_key_id;  // "LKEY1_…"; "local": a command on the server's own host, audited with the user who gave it; "agent …"
   std::string name;        // of the API key
   std::string remote;      // address
 };
@@ -125,8 +126,10 @@ class ClusterService {
   virtual absl::StatusOr<ClusterView> Create(const Caller& caller, const CreateCluster& request) = 0;
   virtual absl::StatusOr<ClusterPage> List(const Page& page, bool show_inactive) = 0;
   virtual absl::StatusOr<ClusterView> Get(const std::string& id) = 0;
-  // Never busy. InvalidArgument when delete protection is on. Final.
+  // Never busy. FailedPrecondition when delete protection is on. Final.
   virtual absl::StatusOr<ClusterView> Delete(const Caller& caller, const std::string& id) = 0;
+  // Sets delete protection. Never busy; what is set already is OK and changes nothing. NotFound for a deleted cluster.
+  virtual absl::StatusOr<ClusterView> SetDeleteProtection(const Caller& caller, const std::string& id, bool enabled);
   // `region` may be empty: all. By region, then name.
   virtual absl::StatusOr<std::vector<NodeView>> Nodes(const std::string& id, const std::string& region) = 0;
   // Those that a joined agent serves.
@@ -196,7 +199,9 @@ struct AuditEntry {
   int64_t id = 0;
   absl::Time created_at;
   std::string action;  // "CLUSTER_CREATE", "CMEK_ENABLE", "CMEK_ROTATE", "CMEK_REVOKE", "CMEK_RESTORE", "CLUSTER_DELETE", "AGENT_JOIN",
-                       // "API_KEY_CREATE", …
+                       // "API_KEY_CREATE", "KEK_STORED", "VOLUME_BOUND", "NODE_DELETED", …
+  std::string source;  // "API" (an API key), "CLI" (a command on the server's host) or "INTERNAL" (a host, or the server itself); of the
+                       // kind of caller, so no name can forge it
   std::string actor, remote;
   std::string cluster_id, cluster_name;
   std::string payload;  // JSON: what was asked, without secrets

@@ -1,10 +1,11 @@
 #include "control/snapshots.h"
 
 #include "base/status.h"
+#include "base/utf8.h"
 
 namespace latchkey {
 
-absl::Status NoSuchCluster(const std::string& cluster_id) { return NotFound("cluster '", cluster_id.substr(0, 64), "' not found"); }
+absl::Status NoSuchCluster(const std::string& cluster_id) { return NotFound("cluster '", CutUtf8(cluster_id, 64), "' not found"); }
 
 absl::StatusOr<std::shared_ptr<const ClusterModel>> Snapshots::Get(const std::string& cluster_id) {
   uint64_t seen;

@@ -43,6 +43,7 @@ bool IsSealedForRevocation(const RegionModel& region, const NodeModel& node) {
   switch (node.report->volume) {
     case VolumeState::kSealed:
     case VolumeState::kDeleted:
+    case VolumeState::kMissing:  // its disk is away; applied says that no daemon, mount or database of it is left
       return true;
     case VolumeState::kNone:
       return node.row.volume_id.empty();
@@ -56,6 +57,21 @@ bool IsSealedByKms(const RegionModel& region, const NodeModel& node) {
   const ObservedNode& r = *node.report;
   if (r.volume != VolumeState::kSealed && r.volume != VolumeState::kSealing && r.volume != VolumeState::kOpening) return false;
   return r.seal_reason == "KMS_REFUSED" || (r.key.failure && IsRefusal(*r.key.failure) && r.key.confirmed);
+}
+
+// A volume that is being sealed or opened may have keys in memory still, or already.
+bool HoldsNoKeys(const RegionModel& region, const NodeModel& node) {
+  if (!node.row.told_open) return true;
+  if (!HasAccepted(region, node)) return false;
+  switch (node.report->volume) {
+    case VolumeState::kNone:
+    case VolumeState::kMissing:
+    case VolumeState::kSealed:
+    case VolumeState::kDeleted:
+      return node.report->engine != EngineState::kRunning;
+    default:
+      return false;
+  }
 }
 
 // The host cannot do what is asked as things are. A refusal that nothing has confirmed may be one that passes, for a minute.
@@ -151,6 +167,17 @@ std::string Progress(const RegionModel& region, const Hosts& hosts, absl::Time n
                                                      : " to wrap its data keys under this key and to erase the old wrapping");
 }
 
+// What a silent host reported last may no longer be so, and "all is well" should not hide it.
+std::string SilentHosts(const RegionModel& region, const Hosts& hosts, absl::Time now) {
+  std::vector<std::string> sentences;
+  for (const NodeModel& node : region.nodes) {
+    const HostFacts host = hosts(node.row.agent_id);
+    if (host.last_heard && now - *host.last_heard <= kSilentAfter) continue;
+    sentences.push_back(SilentMessage(host, now));
+  }
+  return JoinSentences(sentences);
+}
+
 std::string ResumeProgress(const RegionModel& region, const Hosts& hosts, absl::Time now) {
   std::vector<std::string> waiting;
   for (const NodeModel& node : region.nodes) {
@@ -173,7 +200,8 @@ RegionStatus DeriveRegion(const RegionModel& region, const Hosts& hosts, absl::T
     lease_ended |= node.report->volume == VolumeState::kSealed && node.report->seal_reason == "LEASE_ENDED";
   }
   if (!status.health.ok && status.health.failure) status.next_step = std::string(NextStep(*status.health.failure));
-  if (region.row.root_is_escrow) {
+  // A revocation that a host remembers holds even where this store, an old copy, knows of no owner key.
+  if (region.row.root_is_escrow && !region.row.revoked) {
     status.status = "DISABLED";
     return status;
   }
@@ -188,7 +216,6 @@ RegionStatus DeriveRegion(const RegionModel& region, const Hosts& hosts, absl::T
   const std::string& kind = region.row.change_kind;
   const bool enabling = kind == kChangeEnable && !status.change_done, rotating = kind == kChangeRotate && !status.change_done;
   const bool some_sealed = Any(region, [&](const NodeModel& n) { return IsSealedByKms(region, n); });
-  const bool all_sealed = some_sealed && All(region, [&](const NodeModel& n) { return IsSealedByKms(region, n); });
   const std::string health = HealthMessage(status.health);
 
   if (enabling || rotating) {
@@ -197,8 +224,17 @@ RegionStatus DeriveRegion(const RegionModel& region, const Hosts& hosts, absl::T
         enabling ? (status.change_failed ? "ENABLE_FAILED" : "ENABLING") : (status.change_failed ? "ROTATE_FAILED" : "ROTATING");
     status.message = JoinSentences({health, problem, status.change_failed ? "" : Progress(region, hosts, now)});
   } else if (some_sealed) {
-    status.status = all_sealed ? "REVOKED" : "REVOKING";
-    status.message = health.empty() ? "The key answers again; the volume is being opened." : JoinSentences({health, problem});
+    for (const NodeModel& node : region.nodes) {
+      if (!HoldsNoKeys(region, node)) status.waiting_for.push_back(HostWithLastHeard(hosts(node.row.agent_id), now));
+    }
+    status.status = status.waiting_for.empty() ? "REVOKED" : "REVOKING";
+    if (health.empty()) {
+      status.message = "The key answers again; the volume is being opened.";
+    } else {
+      const std::string waiting =
+          status.waiting_for.empty() ? "" : absl::StrCat("Waiting for host ", absl::StrJoin(status.waiting_for, ", "), " to report sealed");
+      status.message = JoinSentences({health, problem, waiting});
+    }
   } else if (kind == kChangeRestore && !status.change_done) {
     status.status = "ENABLING";
     status.message = JoinSentences({health, problem, ResumeProgress(region, hosts, now)});
@@ -208,7 +244,7 @@ RegionStatus DeriveRegion(const RegionModel& region, const Hosts& hosts, absl::T
     if (former_left) former = FormerKeyMessage(status.bytes_under_former_keys, status.bytes_total);
     status.message =
         JoinSentences({health, lease_ended ? "The volume sealed itself when its lease ended; it serves again when the KMS answers." : "",
-                       problem, former});
+                       problem, former, SilentHosts(region, hosts, now)});
   }
   status.message = JoinSentences({status.message, region.row.notice});
   return status;

@@ -10,7 +10,7 @@
 //   ENABLE         going on / a host cannot                             ENABLING / _FAILED ENABLING/_FAILED DISABLING
 //   ROTATE         going on / a host cannot                             ROTATING / _FAILED ENABLING/_FAILED DISABLING
 //   RESTORE        not yet running again                                ENABLING           ENABLING         DISABLED
-//   nothing        the KMS refuses: all hosts sealed / some             REVOKED / REVOKING the same         DISABLED
+//   nothing        the KMS refuses: no host holds keys / some may       REVOKED / REVOKING the same         DISABLED
 //                  otherwise                                            ENABLED            ENABLED          DISABLED
 //
 // A failed change is not given up: hosts go on trying, and it becomes ENABLED by itself when the cause is gone.
@@ -45,7 +45,7 @@ struct RegionStatus {
   std::string message;                   // what is going on and what to do; empty when all is well
   bool change_done = false;              // what reports say fulfils the stored change
   bool change_failed = false;            // a host cannot fulfil it as things are
-  std::vector<std::string> waiting_for;  // "h1 (last heard 12 s ago)", while REVOKING
+  std::vector<std::string> waiting_for;  // "h1 (last heard 12 s ago)", while REVOKING, for either reason
   KeyHealth health;                      // the worst that a host of the region reports of the key in force
   std::string next_step;
   // File bytes under DEKs that the operator's escrow key could open once, and all; −1 when a host has not counted yet. A later owner key

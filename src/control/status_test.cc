@@ -187,7 +187,19 @@ const std::vector<Case>& Cases() {
          r.row.revoked = true, r.row.revoked_generation = 10;
          r.nodes[0].report->volume = VolumeState::kMissing;
        },
+       "REVOKED", "REVOKED", "DISABLED"},
+      {"revoked, the volume was missing before",
+       [](RegionModel& r) {
+         r.row.revoked = true, r.row.revoked_generation = 11;
+         r.nodes[0].report->volume = VolumeState::kMissing;
+       },
        "REVOKING", "REVOKING", "DISABLED"},
+      {"revoked by a host's word, in a store that knows of no owner key",
+       [](RegionModel& r) {
+         r.row.root_is_escrow = true;
+         r.row.revoked = true, r.row.revoked_generation = 11;
+       },
+       "REVOKING", "REVOKING", "DISABLED", "waiting for host h1"},
       {"revoked, nothing was ever created",
        [](RegionModel& r) {
          r.row.revoked = true, r.row.revoked_generation = 10;
@@ -214,6 +226,7 @@ const std::vector<Case>& Cases() {
       {"the KMS said no and the volume is sealed",
        [](RegionModel& r) {
          r.nodes[0].report->volume = VolumeState::kSealed;
+         r.nodes[0].report->engine = EngineState::kStopped;
          r.nodes[0].report->seal_reason = "KMS_REFUSED";
          r.nodes[0].report->key = No(FailureClass::kDisabled, true);
        },
@@ -231,7 +244,22 @@ const std::vector<Case>& Cases() {
          r.nodes[0].report->volume = VolumeState::kOpening;
          r.nodes[0].report->seal_reason = "KMS_REFUSED";
        },
-       "REVOKED", "REVOKED", "DISABLED", "answers again"},
+       "REVOKING", "REVOKING", "DISABLED", "answers again"},
+      {"the KMS said no and the volume is being sealed",
+       [](RegionModel& r) {
+         r.nodes[0].report->volume = VolumeState::kSealing;
+         r.nodes[0].report->key = No(FailureClass::kDisabled, true);
+       },
+       "REVOKING", "REVOKING", "DISABLED", "Waiting for host h1 (last heard 12 s ago) to report sealed."},
+      {"the KMS said no, one is sealed and the disk of the other is away",
+       [](RegionModel& r) {
+         r.nodes[0].report->volume = VolumeState::kSealed;
+         r.nodes[0].report->engine = EngineState::kStopped;
+         r.nodes[0].report->key = No(FailureClass::kDisabled, true);
+         r.nodes.push_back(r.nodes[0]);
+         r.nodes[1].report->volume = VolumeState::kMissing;
+       },
+       "REVOKED", "REVOKED", "DISABLED"},
       {"the KMS says no and nothing is confirmed", [](RegionModel& r) { r.nodes[0].report->key = No(FailureClass::kDisabled, false); },
        "ENABLED", "ENABLED", "DISABLED", "DISABLED since"},
       {"the lease ended in an outage",
@@ -264,8 +292,16 @@ TEST(StatusTest, RegionsAndKeysAreWhatWasAskedAndReportedMakesThem) {
     if (std::string_view(c.message).empty() && status.status == "ENABLED") {
       EXPECT_THAT(status.message, IsEmpty());
     }
-    EXPECT_EQ(status.waiting_for.empty(), !region.row.revoked || status.status == "REVOKED");
+    EXPECT_EQ(status.waiting_for.empty(), status.status != "REVOKING");
   }
+}
+
+TEST(StatusTest, AnEnabledRegionSaysWhichHostsAreSilent) {
+  const RegionModel region = Region();
+  EXPECT_EQ(DeriveRegion(region, Facts, kNow + absl::Seconds(48)).message, "");
+  const RegionStatus status = DeriveRegion(region, Facts, kNow + absl::Hours(3));
+  EXPECT_EQ(status.status, "ENABLED");
+  EXPECT_EQ(status.message, "Host h1 was last heard 3 h ago; what is shown is from then.");
 }
 
 TEST(StatusTest, TheWorstHealthOfAllHostsIsShown) {

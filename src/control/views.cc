@@ -9,7 +9,7 @@ CmekView MakeCmekView(const Core& core, const ClusterModel& model) {
   for (size_t i = 0; i < model.regions.size(); ++i) {
     const RegionModel& region = model.regions[i];
     // A region that never had an owner key has nothing to show, and official clients cannot digest one that they do not know.
-    if (region.keys.empty()) continue;
+    if (region.keys.empty() && !region.row.revoked) continue;
     const RegionStatus& status = statuses[i];
     CmekRegionView& r = view.regions.emplace_back();
     r.region = region.row.name;
@@ -30,6 +30,16 @@ CmekView MakeCmekView(const Core& core, const ClusterModel& model) {
       key.health = status.health;
       key.next_step = status.next_step;
     }
+    if (!region.keys.empty()) continue;
+    // Revoked by a host's word, in a store that lost the owner's key: what it has stands in, so that the status has a place to be shown.
+    KeyView& key = r.keys.emplace_back();
+    key.spec = region.row.root;
+    key.status = status.status;
+    key.user_message = status.message;
+    key.health = status.health;
+    key.next_step = status.next_step;
+    key.created_at = latchkey::FormatTime(region.row.revoked_at.value_or(model.row.updated_at));
+    key.updated_at = key.created_at;
   }
   view.status = CmekStatusWord(words);
   return view;

@@ -9,11 +9,12 @@ absl::Status AuditTrail::Append(const AuditRow& row) {
   ASSIGN_OR_RETURN(const int64_t id, Settings(tx_).Next("audit"));
   return tx_
       .Execute(
-          "INSERT INTO audit (id, created_at, action, actor, remote, cluster_id, cluster_name, payload, error) "
-          "VALUES (:id, :created_at, :action, :actor, :remote, :cluster_id, :cluster_name, :payload, :error)",
+          "INSERT INTO audit (id, created_at, action, source, actor, remote, cluster_id, cluster_name, payload, error) "
+          "VALUES (:id, :created_at, :action, :source, :actor, :remote, :cluster_id, :cluster_name, :payload, :error)",
           {{"id", id},
            {"created_at", SqlTime(row.created_at)},
            {"action", row.action},
+           {"source", row.source},
            {"actor", row.actor},
            {"remote", row.remote},
            {"cluster_id", row.cluster_id},
@@ -25,7 +26,7 @@ absl::Status AuditTrail::Append(const AuditRow& row) {
 
 absl::StatusOr<std::vector<AuditRow>> AuditTrail::List(int64_t after_id, int64_t limit) {
   ASSIGN_OR_RETURN(const auto rows,
-                   tx_.Query("SELECT id, created_at, action, actor, remote, cluster_id, cluster_name, payload, error FROM audit "
+                   tx_.Query("SELECT id, created_at, action, source, actor, remote, cluster_id, cluster_name, payload, error FROM audit "
                              "WHERE id > :after_id ORDER BY id LIMIT :most",
                              {{"after_id", after_id}, {"most", limit}}));
   std::vector<AuditRow> entries;
@@ -33,6 +34,7 @@ absl::StatusOr<std::vector<AuditRow>> AuditTrail::List(int64_t after_id, int64_t
   for (const Row& row : rows) {
     entries.push_back({.id = row.Int("id"),
                        .created_at = row.Time("created_at"),
+                       .source = row.Text("source"),
                        .action = row.Text("action"),
                        .actor = row.Text("actor"),
                        .remote = row.Text("remote"),

@@ -11,6 +11,7 @@ namespace latchkey {
 struct AuditRow {
   int64_t id = 0;  // given by Append, rising
   absl::Time created_at;
+  std::string source;  // the way in: "API", "CLI" or "INTERNAL"; never taken from a name
   std::string action, actor, remote, cluster_id, cluster_name;
   std::string payload;  // JSON, no secrets
   std::string error;    // empty unless the change was refused

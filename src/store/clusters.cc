@@ -60,6 +60,13 @@ absl::Status Clusters::MarkDeleted(const std::string& id, absl::Time now) {
       .status();
 }
 
+absl::Status Clusters::SetDeleteProtection(const std::string& id, const std::string& word, absl::Time now) {
+  return tx_
+      .Execute("UPDATE clusters SET delete_protection = :word, updated_at = :now WHERE id = :id",
+               {{"word", word}, {"now", SqlTime(now)}, {"id", id}})
+      .status();
+}
+
 absl::StatusOr<std::vector<Clusters::Name>> Clusters::Names(const std::string& after_name, const std::string& after_id, bool descending,
                                                             bool with_deleted, int64_t limit) {
   std::string sql = "SELECT id, name FROM clusters WHERE (:any_deleted = 1 OR deleted_at IS NULL) AND (:from_start = 1 OR ";

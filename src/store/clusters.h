@@ -26,6 +26,7 @@ class Clusters {
   absl::StatusOr<std::optional<ClusterRow>> Find(const std::string& id);
   absl::Status Touch(const std::string& id, absl::Time now);
   absl::Status MarkDeleted(const std::string& id, absl::Time now);
+  absl::Status SetDeleteProtection(const std::string& id, const std::string& word, absl::Time now);
   struct Name {
     std::string id, name;
   };

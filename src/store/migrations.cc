@@ -56,7 +56,8 @@ const std::vector<Migration>& Migrations() {
            "TEXT NOT NULL, "
            "created_at BIGINT NOT NULL, PRIMARY KEY (cluster_id, region, generation), "
            "FOREIGN KEY (cluster_id, region) REFERENCES regions (cluster_id, name))",
-           "CREATE TABLE audit (id BIGINT PRIMARY KEY, created_at BIGINT NOT NULL, action TEXT NOT NULL, actor TEXT NOT NULL, remote TEXT "
+           "CREATE TABLE audit (id BIGINT PRIMARY KEY, created_at BIGINT NOT NULL, action TEXT NOT NULL, source TEXT NOT NULL, actor TEXT "
+           "NOT NULL, remote TEXT "
            "NOT NULL, "
            "cluster_id TEXT NOT NULL, cluster_name TEXT NOT NULL, payload TEXT NOT NULL, error TEXT NOT NULL)",
        },

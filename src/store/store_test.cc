@@ -73,8 +73,8 @@ TEST_F(StoreTest, SettingsAreReplacedAndSeriesRise) {
 TEST_F(StoreTest, AuditEntriesStayForEver) {
   LK_ASSERT_OK(Write([](Transaction& tx) -> absl::Status {
     for (const char* action : {"CLUSTER_CREATE", "CMEK_REVOKE"}) {
-      RETURN_IF_ERROR(
-          AuditTrail(tx).Append({.created_at = At(3), .action = action, .actor = "a", .remote = "r", .cluster_id = "c", .payload = "{}"}));
+      RETURN_IF_ERROR(AuditTrail(tx).Append(
+          {.created_at = At(3), .source = "CLI", .action = action, .actor = "a", .remote = "r", .cluster_id = "c", .payload = "{}"}));
     }
     return absl::OkStatus();
   }));
@@ -86,6 +86,7 @@ TEST_F(StoreTest, AuditEntriesStayForEver) {
     ASSIGN_OR_RETURN(const auto all, AuditTrail(tx).List(0, 10));
     EXPECT_THAT(all, ElementsAre(Field(&AuditRow::action, "CLUSTER_CREATE"), Field(&AuditRow::action, "CMEK_REVOKE")));
     EXPECT_EQ(all[0].actor, "a");
+    EXPECT_EQ(all[0].source, "CLI");
     EXPECT_EQ(all[0].created_at, At(3));
     ASSIGN_OR_RETURN(const auto later, AuditTrail(tx).List(1, 10));
     EXPECT_THAT(later, ElementsAre(Field(&AuditRow::id, 2)));
