@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "base/toml.h"
+#include "http/server.h"
 
 namespace latchkey {
 namespace {
@@ -202,6 +203,8 @@ absl::StatusOr<AgentConfig> ParseAgentConfig(std::string_view text) {
   reader.String("metrics_address", config.metrics_address);
   reader.String("program", config.program);
   reader.Bool("allow_return_to_escrow", config.allow_return_to_escrow);
+  reader.String("escrow_uri", config.escrow_uri);
+  reader.Bool("i_accept_plaintext_off_loopback", config.i_accept_plaintext_off_loopback);
   if (const toml::table* clocks = reader.Table("clocks")) ReadClocks(*clocks, config.clocks, fault);
   if (const toml::table* aws = reader.Table("aws")) {
     TableReader values(*aws, "aws", fault);
@@ -250,6 +253,12 @@ absl::Status CheckAgentConfig(const AgentConfig& config) {
   if (config.advertise_host.empty()) return InvalidArgument("advertise_host: must be set");
   if (config.first_port < 1024 || config.last_port > 65535 || config.first_port > config.last_port) {
     return InvalidArgument("port_range: must lie in 1024-65535 and rise");
+  }
+  const std::string metrics_host = config.metrics_address.substr(0, config.metrics_address.rfind(':'));
+  if (!config.metrics_address.empty() && !IsLoopback(metrics_host) && !config.i_accept_plaintext_off_loopback) {
+    return InvalidArgument("metrics_address: ", metrics_host,
+                           " is not loopback, so names and states of databases would travel readable, for anybody to ask; if that is "
+                           "wanted, set i_accept_plaintext_off_loopback = true");
   }
   const AgentClocks& clocks = config.clocks;
   if (clocks.check_interval > clocks.outage_grace / 2) {

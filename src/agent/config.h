@@ -62,6 +62,8 @@ struct AgentConfig {
   std::map<std::string, std::string> local_connections;  // name → path of the key file
   std::vector<AllowedRootKey> allowed_root_keys;         // empty: any
   bool allow_return_to_escrow = false;
+  std::string escrow_uri;                        // the only key that is ever taken for escrow; empty: whichever the server names
+  bool i_accept_plaintext_off_loopback = false;  // metrics_address may be off loopback
 };
 
 // InvalidArgument naming the key ("clocks.outage_grace: …") for an unknown key, a wrong type or a value that makes no sense.

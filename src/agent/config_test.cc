@@ -32,6 +32,8 @@ port_range = "6000-6010"
 metrics_address = ""
 program = "/usr/bin/latchkey"
 allow_return_to_escrow = true
+escrow_uri = "local://escrow"
+i_accept_plaintext_off_loopback = true
 [clocks]
 check_interval = "2s"
 outage_grace = "20s"
@@ -61,6 +63,8 @@ principal = "arn:aws:iam::111122223333:role/latchkey"
   EXPECT_EQ(config.local_connections.at("escrow"), "/keys/escrow");
   EXPECT_EQ(config.allowed_root_keys.at(0).account, "111122223333");
   EXPECT_TRUE(config.allow_return_to_escrow);
+  EXPECT_EQ(config.escrow_uri, "local://escrow");
+  EXPECT_TRUE(config.i_accept_plaintext_off_loopback);
 }
 
 struct Fault {
@@ -75,6 +79,8 @@ TEST(AgentConfigTest, EveryFaultNamesItsKey) {
       {"allow_return_to_escrow = \"yes\"\n", "allow_return_to_escrow: must be true or false"},
       {"port_range = \"5500\"\n", "port_range: "},
       {"port_range = \"80-90\"\n", "port_range: "},
+      {"escrow_uri = 1\n", "escrow_uri: must be a string"},
+      {"metrics_address = \"0.0.0.0:7795\"\n", "metrics_address: 0.0.0.0 is not loopback"},
       {"run_dir = \"run\"\n", "run_dir: must be an absolute path"},
       {"[clocks]\noutage_grace = \"soon\"\n", "clocks.outage_grace: must be a duration"},
       {"[clocks]\noutage_grace = \"-1s\"\n", "clocks.outage_grace: must be a duration"},
@@ -96,6 +102,17 @@ TEST(AgentConfigTest, EveryFaultNamesItsKey) {
   EXPECT_THAT(ParseAgentConfig("region = \"r\"\n"), StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("server: ")));
   EXPECT_THAT(ParseAgentConfig("server = \"http://x\"\nregion = \"r\"\n"),
               StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("server: ")));
+}
+
+TEST(AgentConfigTest, MetricsLeaveTheMachineOnlyWhenThatIsSaidInWords) {
+  for (const char* on : {"127.0.0.1:7795", "localhost:0", "::1:7795", ""}) {
+    LK_EXPECT_OK(ParseAgentConfig(absl::StrCat(kLeast, "metrics_address = \"", on, "\"\n")).status());
+  }
+  for (const char* off : {"0.0.0.0:7795", ":7795", "db1.example.com:7795"}) {
+    const std::string config = absl::StrCat(kLeast, "metrics_address = \"", off, "\"\n");
+    EXPECT_THAT(ParseAgentConfig(config), StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("metrics_address: "))) << off;
+    LK_EXPECT_OK(ParseAgentConfig(config + "i_accept_plaintext_off_loopback = true\n").status()) << off;
+  }
 }
 
 TEST(AgentConfigTest, PinsAllowWhatTheyNameAndNothingElse) {

@@ -1,5 +1,9 @@
 #include "agent/node_hands.h"
 
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+
 #include "agent/key_chain.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -145,7 +149,24 @@ absl::Status NodeHands::StartEngine() {
 }
 
 void NodeHands::HoldOwnerKey(const RootKey& root) {
-  if (root.uri != record_.escrow_uri) record_.owner_key_held = true;
+  if (!IsEscrow(root)) record_.owner_key_held = true;
+}
+
+void NodeHands::LearnOwnerKey(const std::vector<ObservedDek>& deks) {
+  if (record_.owner_key_held || !record_.desired) return;
+  for (const WrappedKek& kek : record_.desired->wrapped_keks) {
+    const bool wraps = std::any_of(deks.begin(), deks.end(), [&](const ObservedDek& dek) { return dek.kek_id == kek.id; });
+    if (wraps && record_.NamedAsOwnerKey(kek.root.uri)) HoldOwnerKey(kek.root);
+  }
+  if (record_.owner_key_held) store_();
+}
+
+void NodeHands::LearnEscrow() {
+  const DesiredNode& desired = *record_.desired;
+  if (!desired.root_is_escrow || (record_.owner_key_held && !config_.allow_return_to_escrow)) return;
+  // Calling an owner key escrow would take from the real one what its name stands for.
+  if (record_.NamedAsOwnerKey(desired.root.uri) || !MayBeEscrow(desired.root)) return;
+  record_.escrow_uri = desired.root.uri;
 }
 
 absl::Status NodeHands::Rewrap(const FreshKek& from, const FreshKek& to, int64_t new_dek_generation) {
@@ -168,8 +189,15 @@ absl::Status NodeHands::Rewrap(const FreshKek& from, const FreshKek& to, int64_t
   return absl::OkStatus();
 }
 
+bool NodeHands::MayBeEscrow(const RootKey& root) const { return config_.escrow_uri.empty() || root.uri == config_.escrow_uri; }
+
+bool NodeHands::IsEscrow(const RootKey& root) const {
+  const std::string& escrow = config_.escrow_uri.empty() ? record_.escrow_uri : config_.escrow_uri;
+  return !escrow.empty() && root.uri == escrow;
+}
+
 std::optional<absl::Duration> NodeHands::GraceFor(const RootKey& root) const {
-  const bool escrow = !record_.escrow_uri.empty() && root.uri == record_.escrow_uri;
+  const bool escrow = IsEscrow(root) && !record_.NamedAsOwnerKey(root.uri);
   return escrow ? config_.clocks.escrow_grace : std::optional(config_.clocks.outage_grace);
 }
 
@@ -177,7 +205,12 @@ std::string NodeHands::RootProblem() const {
   if (!record_.desired) return "";
   const DesiredNode& desired = *record_.desired;
   if (const absl::Status allowed = CheckRootAllowed(config_, desired.root); !allowed.ok()) return std::string(FromAbsl(allowed.message()));
-  if (desired.root_is_escrow && record_.owner_key_held && !config_.allow_return_to_escrow) {
+  if (desired.root_is_escrow && !MayBeEscrow(desired.root)) {
+    return absl::StrCat("ROOT_REFUSED: the server calls ", desired.root.uri, " escrow, but escrow_uri in this host's configuration is ",
+                        config_.escrow_uri);
+  }
+  // Whatever the server calls it: the operator's key does not become an owner's by being named as one.
+  if ((desired.root_is_escrow || IsEscrow(desired.root)) && record_.owner_key_held && !config_.allow_return_to_escrow) {
     return "ROOT_REFUSED: going back from an owner key to escrow needs allow_return_to_escrow in this host's configuration";
   }
   const WrappedKek* current = desired.CurrentKek();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/config.h"
 #include "agent/key_desk.h"
@@ -41,6 +42,11 @@ class NodeHands {
   // Why desired state's root key may not be used on this host ("ROOT_REFUSED: …"); empty: it may.
   std::string RootProblem() const;
 
+  // Takes note of what accepted desired state calls escrow; the record is stored by the caller.
+  void LearnEscrow();
+  // Whatever an owner key was seen to wrap has been under it, even if the agent ended before it could write that down.
+  void LearnOwnerKey(const std::vector<ObservedDek>& deks);
+
   std::unique_ptr<Engine> engine;  // once it is known which
   ProcessId engine_id;             // last seen or started
   ProcessId told;                  // the engine that the volume daemon knows of
@@ -56,6 +62,8 @@ class NodeHands {
   absl::Status Initialise();
   absl::Status StartEngine();
   void HoldOwnerKey(const RootKey& root);
+  bool MayBeEscrow(const RootKey& root) const;  // as far as this host's configuration says
+  bool IsEscrow(const RootKey& root) const;
 
   const AgentConfig& config_;
   NodeRecord& record_;

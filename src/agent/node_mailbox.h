@@ -18,7 +18,7 @@ struct NodeMail {
   std::optional<DesiredNode> desired;
   bool stray = false;
   std::map<std::string, absl::StatusOr<FreshKek>> keks;  // by KEK id
-  std::optional<absl::StatusOr<WrappedKek>> minted;
+  std::map<int64_t, absl::StatusOr<WrappedKek>> minted;  // by the number of the order
 };
 
 // Shared with the key desk's callbacks, which may come after the runner is gone.

@@ -1,5 +1,7 @@
 #include "agent/node_record.h"
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "base/json.h"
 #include "base/status.h"
@@ -8,8 +10,17 @@ namespace latchkey {
 namespace {
 
 constexpr int kFormat = 1;
+constexpr size_t kMostOwnerKeys = 256;
 
 }  // namespace
+
+bool NodeRecord::NamedAsOwnerKey(const std::string& uri) const {
+  return owner_uris.size() >= kMostOwnerKeys || std::find(owner_uris.begin(), owner_uris.end(), uri) != owner_uris.end();
+}
+
+void NodeRecord::RememberOwnerKey() {
+  if (desired && !desired->root_is_escrow && !NamedAsOwnerKey(desired->root.uri)) owner_uris.push_back(desired->root.uri);
+}
 
 json::object NodeRecord::ToJson() const {
   json::object object = {
@@ -26,6 +37,7 @@ json::object NodeRecord::ToJson() const {
       {"volume_revision", volume_revision},
       {"port", port},
       {"seal_reason", seal_reason},
+      {"owner_uris", json::array(owner_uris.begin(), owner_uris.end())},
   };
   if (minted) object["minted"] = minted->ToJson();
   if (desired) object["desired"] = desired->ToJson();
@@ -48,6 +60,15 @@ absl::StatusOr<NodeRecord> NodeRecord::FromJson(const json::object& object) {
   record.volume_revision = reader.OptionalInt("volume_revision", 0);
   record.port = static_cast<int>(reader.OptionalInt("port", 0));
   record.seal_reason = reader.OptionalString("seal_reason");
+  if (const json::array* uris = reader.OptionalArray("owner_uris")) {
+    for (const json::value& uri : *uris) {
+      if (uri.is_string()) {
+        record.owner_uris.emplace_back(uri.get_string());
+      } else {
+        reader.Fault("owner_uris", "must be a list of strings");
+      }
+    }
+  }
   const json::object* minted = reader.OptionalObject("minted");
   const json::object* desired = reader.OptionalObject("desired");
   if (!IsUuid(record.node_id)) reader.Fault("node_id", "is not a UUID");
@@ -57,6 +78,7 @@ absl::StatusOr<NodeRecord> NodeRecord::FromJson(const json::object& object) {
   }
   if (desired != nullptr) {
     ASSIGN_OR_RETURN(record.desired, DesiredNode::FromJson(*desired, "desired"));
+    record.RememberOwnerKey();  // a record of an earlier version does not list it
   }
   return record;
 }
@@ -87,14 +109,15 @@ absl::Status Accept(const DesiredNode& desired, NodeRecord& record) {
   record.highest_generation = desired.generation;
   record.revoked_mark = desired.revoked;
   record.desired = desired;
+  record.RememberOwnerKey();
   if (!record.deleted && record.volume_id.empty() && !desired.volume_id.empty()) {
     // It was made before, and this host has forgotten: nothing is made a second time.
     record.volume_id = desired.volume_id;
     record.volume_created = true;
     record.engine_initialised = true;
   }
-  if (record.minted && (record.minted->context.generation < desired.kek_generation ||
-                        (record.minted->context.generation == desired.kek_generation && desired.CurrentKek() != nullptr) ||
+  // One of another root key or generation would keep the wanted one from being minted.
+  if (record.minted && (record.minted->context.generation != desired.kek_generation || desired.CurrentKek() != nullptr ||
                         record.minted->root != desired.root)) {
     record.minted.reset();
   }

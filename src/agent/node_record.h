@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "protocol/node.h"
 
@@ -23,11 +24,18 @@ struct NodeRecord {
   bool revoked_mark = false;
   bool owner_key_held = false;  // an owner key was in force once: going back to escrow needs this host's permission
   std::string escrow_uri;       // the operator's key as the server named it while no owner key had been in force
+  // URIs of the keys that accepted desired state ever named as an owner's: never again a reason for a volume without a lease.
+  std::vector<std::string> owner_uris;
   int64_t volume_revision = 0;  // highest that was seen: an older volume.json put back is noticed
   int port = 0;
   std::string seal_reason;             // why it was sealed last
   std::optional<WrappedKek> minted;    // until desired state names a KEK of that generation
   std::optional<DesiredNode> desired;  // the last one that was accepted: what holds while the server is away
+
+  // Also for every key once more owner keys were named than are remembered.
+  bool NamedAsOwnerKey(const std::string& uri) const;
+  // Remembers the root key of `desired` when it is an owner's.
+  void RememberOwnerKey();
 
   boost::json::object ToJson() const;
   static absl::StatusOr<NodeRecord> FromJson(const boost::json::object& object);

@@ -41,6 +41,7 @@ TEST(NodeRecordTest, ReturnsAsItWasStored) {
   record.port = 5501;
   record.seal_reason = "REVOKED";
   record.escrow_uri = "local://escrow";
+  record.owner_uris = {"local://escrow", "local://other"};
   LK_ASSERT_OK(StoreNodeRecord(folder / "node.json", record));
   LK_ASSERT_OK_AND_ASSIGN(const NodeRecord loaded, LoadNodeRecord(folder / "node.json"));
   EXPECT_EQ(loaded.ToJson(), record.ToJson());
@@ -70,6 +71,58 @@ TEST(NodeRecordTest, ADamagedOneIsNotAnAbsentOne) {
     LK_ASSERT_OK(WriteFileAtomically(folder / "node.json", text));
     EXPECT_THAT(LoadNodeRecord(folder / "node.json"), StatusIs(absl::StatusCode::kDataLoss)) << text;
   }
+}
+
+TEST(NodeRecordTest, AKeyThatWasEverNamedAsAnOwnersIsRemembered) {
+  NodeRecord record = Fresh();
+  DesiredNode desired = Desired(1);
+  desired.root_is_escrow = true;
+  LK_ASSERT_OK(Accept(desired, record));
+  EXPECT_FALSE(record.NamedAsOwnerKey("local://escrow"));
+  desired.generation = 2;
+  desired.root.uri = "local://owner";
+  desired.root_is_escrow = false;
+  LK_ASSERT_OK(Accept(desired, record));
+  desired.generation = 3;
+  desired.root_is_escrow = true;
+  LK_ASSERT_OK(Accept(desired, record));
+  EXPECT_TRUE(record.NamedAsOwnerKey("local://owner"));
+  EXPECT_FALSE(record.NamedAsOwnerKey("local://escrow"));
+  // More names than are remembered do not push out the first ones.
+  desired.root_is_escrow = false;
+  for (; desired.generation < 400; ++desired.generation) {
+    desired.root.uri = absl::StrCat("local://", desired.generation);
+    LK_ASSERT_OK(Accept(desired, record));
+  }
+  EXPECT_LE(record.owner_uris.size(), 256u);
+  EXPECT_TRUE(record.NamedAsOwnerKey("local://owner"));
+  EXPECT_TRUE(record.NamedAsOwnerKey("local://399"));
+}
+
+TEST(NodeRecordTest, AMintedKekOfAnotherRootOrGenerationIsDropped) {
+  NodeRecord record = Fresh();
+  DesiredNode desired = Desired(1);
+  desired.kek_generation = 2;
+  LK_ASSERT_OK(Accept(desired, record));
+  WrappedKek minted;
+  minted.context.generation = 2;
+  minted.root = desired.root;
+  const auto kept = [&](const DesiredNode& next) {
+    record.minted = minted;
+    DesiredNode newer = next;
+    newer.generation = record.highest_generation + 1;
+    LK_EXPECT_OK(Accept(newer, record));
+    return record.minted.has_value();
+  };
+  EXPECT_TRUE(kept(desired));
+  DesiredNode changed = desired;
+  changed.root.uri = "local://second";  // the same generation, as when the first one was never stored
+  EXPECT_FALSE(kept(changed));
+  changed = desired;
+  changed.kek_generation = 3;
+  EXPECT_FALSE(kept(changed));
+  changed.kek_generation = 1;
+  EXPECT_FALSE(kept(changed));
 }
 
 TEST(NodeRecordTest, NeverGoesBackToALowerGeneration) {

@@ -112,7 +112,8 @@ class ThreadedNodeRunner : public NodeRunner {
         retries_.Failed("fetch " + id, kQuickTick, options_.config->clocks.retry_base);
       }
     }
-    if (mail.minted) TakeMinted(*std::move(mail.minted));
+    // The answer to an order that has been overtaken says nothing of the one in force.
+    if (const auto minted = mail.minted.find(mint_order_); minted != mail.minted.end()) TakeMinted(std::move(minted->second));
     if (store_failed_) Store();
   }
 
@@ -121,6 +122,8 @@ class ThreadedNodeRunner : public NodeRunner {
       refused_.clear();
       return;
     }
+    const bool other_mint =
+        record_.desired && (record_.desired->root != desired.root || record_.desired->kek_generation != desired.kek_generation);
     const absl::Status accepted = Accept(desired, record_);
     refused_ = accepted.ok() ? "" : Text(accepted);
     if (!accepted.ok()) {
@@ -129,8 +132,12 @@ class ThreadedNodeRunner : public NodeRunner {
     }
     // New orders are carried out at once, whatever failed before.
     retries_.Clear();
-    if (desired.root_is_escrow && (!record_.owner_key_held || options_.config->allow_return_to_escrow))
-      record_.escrow_uri = desired.root.uri;
+    if (other_mint) {
+      ++mint_order_;
+      minting_ = mint_failed_ = false;
+      mint_health_ = {};
+    }
+    hands_.LearnEscrow();
     Store();
   }
 
@@ -184,6 +191,7 @@ class ThreadedNodeRunner : public NodeRunner {
     in.stray = stray_;
     in.key.refused = options_.desk->Report(watched_kek_).refused;
     in.key.root_problem = hands_.RootProblem();
+    in.key.lease_missing = in.volume.open && !in.volume.lease_end && record_.desired && hands_.GraceFor(record_.desired->root);
     in.now = options_.clock->BootTime();
     in.stop_before_lease_end = options_.config->clocks.StopBeforeLeaseEnd(watched_grace_.value_or(options_.config->clocks.outage_grace));
     return in;
@@ -195,6 +203,7 @@ class ThreadedNodeRunner : public NodeRunner {
       changed = !record_.volume_created || volume.revision > record_.volume_revision;
       record_.volume_created = true;
       record_.volume_revision = std::max(record_.volume_revision, volume.revision);
+      hands_.LearnOwnerKey(volume.deks);
     }
     if (volume.open) {
       last_lease_end_ = volume.lease_end;
@@ -358,13 +367,14 @@ class ThreadedNodeRunner : public NodeRunner {
                              .cluster = desired.cluster_id,
                              .region = desired.region,
                              .generation = desired.kek_generation};
-    options_.desk->Mint(desired.root, context, std::move(previous), [mailbox = mailbox_](absl::StatusOr<WrappedKek> minted) {
-      {
-        const std::lock_guard lock(mailbox->mutex);
-        mailbox->mail.minted = std::move(minted);
-      }
-      mailbox->Wake();
-    });
+    options_.desk->Mint(desired.root, context, std::move(previous),
+                        [mailbox = mailbox_, order = mint_order_](absl::StatusOr<WrappedKek> minted) {
+                          {
+                            const std::lock_guard lock(mailbox->mutex);
+                            mailbox->mail.minted.insert_or_assign(order, std::move(minted));
+                          }
+                          mailbox->Wake();
+                        });
   }
 
   void Rewrap(const Inputs& in, const Decision& decision) {
@@ -460,7 +470,7 @@ class ThreadedNodeRunner : public NodeRunner {
   std::set<std::string> fetching_;
   KeyHealth last_health_, mint_health_;
   absl::Duration next_probe_;
-  int64_t applied_generation_ = 0;
+  int64_t applied_generation_ = 0, mint_order_ = 0;
 
   mutable std::mutex shared_mutex_;
   ObservedNode observed_;

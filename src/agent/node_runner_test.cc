@@ -91,6 +91,28 @@ TEST_F(NodeRunnerTest, AConfirmedRefusalSealsAndTheKeysReturnServesAgain) {
   EXPECT_TRUE(runner_->Observed().key.ok);
 }
 
+TEST_F(NodeRunnerTest, WhatTheKmsSealedServesAgainWhenTheKeyReturnsThoughTheAgentWasRestartedInBetween) {
+  for (const FailureClass failure : {FailureClass::kDisabled, FailureClass::kUnreachable}) {
+    StopAgent();
+    config_.clocks.outage_grace = absl::Seconds(1);
+    if (!host_->Get(&HostInMemory::file)) {
+      ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
+      ASSERT_NO_FATAL_FAILURE(EnableOwnerKey());
+    } else {
+      StartAgent();
+      ASSERT_TRUE(ReachRunning()) << Seen();
+    }
+    kms_->Fail("local://owner", failure);
+    ASSERT_TRUE(Reach([](const ObservedNode& o) { return o.volume == VolumeState::kSealed; })) << Seen();
+    StopAgent();
+    StartAgent();
+    ASSERT_TRUE(Reach([&](const ObservedNode& o) { return o.key.failure == failure; })) << Seen();
+    EXPECT_EQ(runner_->Observed().volume, VolumeState::kSealed);
+    kms_->Fail("local://owner", std::nullopt);
+    ASSERT_TRUE(ReachRunning()) << Seen();
+  }
+}
+
 TEST_F(NodeRunnerTest, ASilentKmsIsOutlivedUntilTheLeaseEndsAndItsReturnServesAgain) {
   config_.clocks.outage_grace = absl::Seconds(1);
   ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
@@ -248,6 +270,82 @@ TEST_F(NodeRunnerTest, GoingBackToEscrowNeedsThisHostsPermission) {
   EXPECT_TRUE(ReachRunning()) << Seen();
 }
 
+TEST_F(NodeRunnerTest, TheEscrowKeyUnderAnOwnersNameNeedsThisHostsPermissionAsWell) {
+  ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
+  ASSERT_NO_FATAL_FAILURE(EnableOwnerKey());
+  ++desired_.kek_generation;
+  desired_.root = escrow_;
+  desired_.root_is_escrow = false;
+  Change();
+  ASSERT_TRUE(Reach([](const ObservedNode& o) { return o.problem.starts_with("ROOT_REFUSED"); })) << Seen();
+  EXPECT_FALSE(runner_->Observed().minted);
+  EXPECT_EQ(host_->Get(&HostInMemory::rewrapped), 1);
+}
+
+TEST_F(NodeRunnerTest, AKeyThatWasNamedAsAnOwnersIsNeverWithoutALeaseWhateverItIsCalledLater) {
+  config_.allow_return_to_escrow = true;
+  ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
+  ASSERT_NO_FATAL_FAILURE(EnableOwnerKey());
+  desired_.root_is_escrow = true;
+  Change();
+  ASSERT_TRUE(ReachRunning()) << Seen();
+  EXPECT_EQ(runner_->Record().escrow_uri, "local://escrow") << "the real one keeps its name";
+  host_->KillDaemon();
+  ASSERT_TRUE(Reach([this](const ObservedNode& o) { return o.engine == EngineState::kRunning && host_->Get(&HostInMemory::opened) == 2; }))
+      << Seen();
+  EXPECT_TRUE(host_->Get(&HostInMemory::lease_end));
+}
+
+TEST_F(NodeRunnerTest, AnOpenVolumeGetsItsLeaseWhenItsKeyIsNamedAsAnOwners) {
+  ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
+  ASSERT_FALSE(host_->Get(&HostInMemory::lease_end));
+  desired_.root_is_escrow = false;
+  Change();
+  EXPECT_TRUE(Reach([](const ObservedNode& o) { return !o.lease_end.empty(); })) << Seen();
+  EXPECT_EQ(host_->Get(&HostInMemory::opened), 1);
+}
+
+TEST_F(NodeRunnerTest, AKeyNamedAsAnOwnersBeforeItWasInForceIsNoEscrow) {
+  ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
+  ++desired_.kek_generation;
+  desired_.root = owner_;
+  desired_.root_is_escrow = false;
+  Change();
+  ASSERT_TRUE(Reach([](const ObservedNode& o) { return o.minted.has_value(); })) << Seen();
+  desired_.root_is_escrow = true;
+  ASSERT_NO_FATAL_FAILURE(NameMinted());
+  ASSERT_TRUE(Reach([this](const ObservedNode&) { return host_->Get(&HostInMemory::rewrapped) == 1; })) << Seen();
+  EXPECT_TRUE(host_->Get(&HostInMemory::lease_end));
+  EXPECT_EQ(runner_->Record().escrow_uri, "local://escrow");
+}
+
+TEST_F(NodeRunnerTest, AnOwnerKeyThatWrapsTheVolumeIsHeldEvenIfTheAgentEndedBeforeItWroteThatDown) {
+  ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
+  ASSERT_NO_FATAL_FAILURE(EnableOwnerKey());
+  NodeRecord record = runner_->Record();
+  StopAgent();
+  record.owner_key_held = false;
+  LK_ASSERT_OK(StoreNodeRecord(RecordPath(), record));
+  StartAgent();
+  ASSERT_TRUE(ReachRunning()) << Seen();
+  EXPECT_TRUE(runner_->Record().owner_key_held);
+}
+
+TEST_F(NodeRunnerTest, APinnedEscrowKeyIsTheOnlyOneTakenForEscrow) {
+  config_.escrow_uri = "local://escrow";
+  ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
+  EXPECT_FALSE(host_->Get(&HostInMemory::lease_end));
+  ++desired_.kek_generation;
+  desired_.root = owner_;
+  desired_.root_is_escrow = true;
+  Change();
+  ASSERT_TRUE(Reach([](const ObservedNode& o) { return o.problem.starts_with("ROOT_REFUSED: the server calls local://owner escrow"); }))
+      << Seen();
+  EXPECT_FALSE(runner_->Observed().minted);
+  EXPECT_EQ(runner_->Record().escrow_uri, "local://escrow");
+  EXPECT_EQ(runner_->Observed().engine, EngineState::kRunning);
+}
+
 TEST_F(NodeRunnerTest, ARootKeyOutsideThePinsIsRefused) {
   config_.allowed_root_keys = {{.type = "LOCAL", .account = "escrow", .principal = ""}};
   ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
@@ -258,6 +356,41 @@ TEST_F(NodeRunnerTest, ARootKeyOutsideThePinsIsRefused) {
   ASSERT_TRUE(Reach([](const ObservedNode& o) { return o.problem.starts_with("ROOT_REFUSED"); })) << Seen();
   EXPECT_FALSE(runner_->Observed().minted);
   EXPECT_EQ(runner_->Observed().engine, EngineState::kRunning);
+}
+
+TEST_F(NodeRunnerTest, AnotherRootKeyForAGenerationThatWasNeverStoredIsMintedForAnew) {
+  ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
+  ++desired_.kek_generation;
+  desired_.root = owner_;
+  desired_.root_is_escrow = false;
+  Change();
+  ASSERT_TRUE(Reach([](const ObservedNode& o) { return o.minted.has_value(); })) << Seen();
+  desired_.root.uri = "local://second";
+  Change();
+  ASSERT_TRUE(Reach([](const ObservedNode& o) { return o.minted && o.minted->root.uri == "local://second"; })) << Seen();
+  EXPECT_EQ(runner_->Observed().minted->context.generation, 2);
+  ASSERT_NO_FATAL_FAILURE(NameMinted());
+  ASSERT_TRUE(ReachRunning()) << Seen();
+  for (const ObservedDek& dek : runner_->Observed().deks) EXPECT_EQ(dek.kek_id, desired_.CurrentKek()->id);
+}
+
+TEST_F(NodeRunnerTest, AMintThatHangsDoesNotHoldUpTheOneThatOvertookIt) {
+  StartAgent();
+  std::promise<void> release, hanging;
+  std::atomic<bool> told = false;
+  kms_->OnCall([&, released = release.get_future().share()] {
+    if (told.exchange(true)) return;
+    hanging.set_value();
+    released.wait();
+  });
+  desired_.root = owner_;  // nothing is known of this node: its first question is the minting
+  runner_->SetDesired(desired_);
+  hanging.get_future().wait();
+  desired_.root.uri = "local://second";
+  Change();
+  EXPECT_TRUE(Reach([](const ObservedNode& o) { return o.minted && o.minted->root.uri == "local://second"; }, absl::Seconds(5))) << Seen();
+  release.set_value();
+  StopAgent();  // its threads use what this test holds
 }
 
 TEST_F(NodeRunnerTest, AMintThatFailsIsReportedWithItsClassAndRepeated) {

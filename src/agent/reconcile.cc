@@ -127,6 +127,12 @@ void OpenClosed(const Inputs& in, Decision& out) {
   const bool exists = in.volume.file == VolumeFacts::File::kThere;
   if (current != nullptr && !in.key.root_problem.empty()) {
     out.problem = in.key.root_problem;
+    // A change that is refused stops nothing: what the older KEK alone wraps opens as it would have stayed open.
+    const WrappedKek* older = exists && !Wraps(in.volume.deks, current->id) ? NewestWrapping(desired, in.volume.deks) : nullptr;
+    if (older == nullptr) return;
+    out.action = Action::kOpenVolume;
+    out.kek = *older;
+    out.lease = *older;
     return;
   }
   if (current == nullptr) {
@@ -184,6 +190,10 @@ void KeepOpen(const Inputs& in, Decision& out) {
         out.from = *from;
         out.new_dek_generation = wanted;
       }
+    } else if (keys_settled && in.key.lease_missing && !in.stray) {
+      // A renewal cannot give a lease to a volume that was opened without one.
+      out.rewrap = true;
+      out.from = *current;
     }
   }
   // A volume whose DEKs have both wrappings is leased by the newer one.

@@ -38,8 +38,9 @@ struct EngineFacts {
 };
 
 struct KeyFacts {
-  bool refused = false;      // the root key that the volume is leased by was refused, and the refusal confirmed
-  std::string root_problem;  // why desired state's root key may not be used on this host ("ROOT_REFUSED: …"); empty: it may
+  bool refused = false;        // the root key that the volume is leased by was refused, and the refusal confirmed
+  bool lease_missing = false;  // the volume is open without a lease, and the root key in force gives one
+  std::string root_problem;    // why desired state's root key may not be used on this host ("ROOT_REFUSED: …"); empty: it may
 };
 
 struct Inputs {

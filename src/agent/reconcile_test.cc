@@ -423,6 +423,17 @@ TEST(ReconcileTest, ARootKeyThatThisHostRefusesOpensNothingAndStopsNothing) {
   EXPECT_EQ(d.lease->id, "kek1");
   EXPECT_EQ(d.problem, "ROOT_REFUSED: x");
 
+  // Sealed in between, by a KMS that was away perhaps, it opens again as it was.
+  Case sealed;
+  sealed.in.key.root_problem = "ROOT_REFUSED: x";
+  sealed.desired() = running.desired();
+  d = sealed.Decide();
+  EXPECT_EQ(d.action, Action::kOpenVolume);
+  EXPECT_EQ(d.kek->id, "kek1");
+  EXPECT_EQ(d.wrapping, "");
+  EXPECT_EQ(d.lease->id, "kek1");
+  EXPECT_EQ(d.problem, "ROOT_REFUSED: x");
+
   running.desired().wrapped_keks.pop_back();
   EXPECT_FALSE(running.Decide().mint);
   // A captured server can stop databases, but nothing more.
