@@ -119,7 +119,12 @@ absl::Status WaitUntil(absl::Duration timeout, const std::function<absl::StatusO
   std::string shown;
   for (;;) {
     std::string progress;
-    const absl::StatusOr<bool> done = look(progress);
+    absl::StatusOr<bool> done = look(progress);
+    if (absl::IsUnavailable(done.status()) || absl::IsDeadlineExceeded(done.status())) {
+      // A server that restarts meanwhile is no reason to give up.
+      progress = std::string(done.status().message());
+      done = false;
+    }
     if (terminal) {
       std::fprintf(stderr, "\r\033[K%s (%s)", Printable(progress).c_str(),
                    absl::FormatDuration(absl::Trunc(absl::Now() - start, absl::Seconds(1))).c_str());

@@ -3,6 +3,7 @@
 #include "base/status.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
+#include "cli/node_rows.h"
 #include "cli/table.h"
 
 namespace latchkey {
@@ -86,9 +87,7 @@ std::string WhatIsMissing(const ApiClient& client, const std::string& id) {
   for (const json::value& v : ArrayOf(*nodes, "nodes")) {
     const json::object& n = v.get_object();
     if (TextOf(n, "status") == "LIVE") continue;
-    std::string out = ": " + TextOf(n, "name") + " volume " + TextOf(n, "volume_state") + ", engine " + TextOf(n, "engine_state");
-    if (const std::string problem = TextOf(n, "problem"); !problem.empty()) out += ": " + problem;
-    return out;
+    return ": " + NodeProgress(n);
   }
   return "";
 }
@@ -136,14 +135,9 @@ absl::Status Nodes(const Args& args) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const json::value& v : ArrayOf(nodes, "nodes")) {
-    const json::object& n = v.get_object();
-    const std::string port = TextOf(n, "endpoint_port");
-    rows.push_back({TextOf(n, "name"), TextOf(n, "region"), TextOf(n, "status"), TextOf(n, "host_name"),
-                    port.empty() || port == "0" ? "" : TextOf(n, "endpoint_host") + ":" + port, TextOf(n, "volume_state"),
-                    TextOf(n, "engine_state"), TextOf(n, "lease_end"), TextOf(n, "problem")});
+    rows.push_back(NodeRow(v.get_object()));
   }
-  std::fputs(RenderTable({"NAME", "REGION", "STATUS", "HOST", "ENDPOINT", "VOLUME", "ENGINE", "LEASE UNTIL", "PROBLEM"}, rows).c_str(),
-             stdout);
+  std::fputs(RenderTable(NodeHeader(), rows).c_str(), stdout);
   return absl::OkStatus();
 }
 

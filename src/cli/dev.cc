@@ -1,5 +1,8 @@
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "agent/config.h"
@@ -16,8 +19,13 @@
 namespace latchkey {
 namespace {
 
+std::string DefaultFolder() {
+  const char* home = std::getenv("HOME");
+  return geteuid() == 0 || home == nullptr ? "/var/lib/latchkey-dev" : std::string(home) + "/.latchkey-dev";
+}
+
 struct Args {
-  std::string dir = "/tmp/latchkey", clocks = "default", region = "us-east-1";
+  std::string dir = DefaultFolder(), clocks = "default", region = "us-east-1";
   bool no_restart = false;
 };
 
@@ -169,7 +177,7 @@ Command DevCommand() {
           .details =
               "Everything lies in one folder and is used again on the next start. As root, databases run as the system user latchkey; "
               "otherwise as you.",
-          .examples = {"sudo latchkey dev --dir /tmp/latchkey"},
+          .examples = {"sudo latchkey dev"},
           .options = {{.names = "--dir", .help = "folder of the stack; a short path, since sockets lie in it", .target = &args->dir},
                       {.names = "--region", .help = "region of the agent and of the owner's keys", .target = &args->region},
                       {.names = "--clocks",

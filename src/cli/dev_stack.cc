@@ -98,10 +98,22 @@ absl::StatusOr<DevStack> Read(const std::string& folder) {
   return stack;
 }
 
+// What lies in the folder is believed, a program to run included: nobody else may have put it there.
+absl::Status CheckOwnFolder(const std::string& folder) {
+  struct stat facts{};
+  if (lstat(folder.c_str(), &facts) != 0) return errno == ENOENT ? absl::OkStatus() : ErrnoStatus(errno, folder);
+  if (!S_ISDIR(facts.st_mode)) return FailedPrecondition(folder, " is no folder");
+  if (facts.st_uid != geteuid() || (facts.st_mode & 0022) != 0) {
+    return FailedPrecondition(folder, " belongs to somebody else or others may write to it; name another folder with --dir");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<DevStack> PrepareDevStack(const DevOptions& options) {
   const std::string& folder = options.folder;
+  RETURN_IF_ERROR(CheckOwnFolder(folder));
   if (PathExists(folder + "/dev-stack.json")) return Read(folder);
   RETURN_IF_ERROR(MakeFolders(folder, 0755));
   ASSIGN_OR_RETURN(const int api_port, FreePort());
