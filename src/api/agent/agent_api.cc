@@ -1,5 +1,7 @@
 #include "api/agent/agent_api.h"
 
+#include <algorithm>
+
 #include "api/status_reply.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -12,6 +14,7 @@ namespace latchkey {
 namespace {
 
 constexpr size_t kLongestRequestPem = 16 << 10;
+constexpr size_t kTokenIdLength = 16;
 
 HttpResponse WrongMethod(std::string_view allow) {
   HttpResponse response = ErrorReply(405, 12, "method not allowed");
@@ -25,6 +28,18 @@ absl::StatusOr<CertificateFacts> PeerOf(const HttpRequest& request) {
   absl::StatusOr<CertificateFacts> facts = ReadCertificate(request.peer_certificate_pem);
   if (!facts.ok() || facts->common_name.empty()) return absl::UnauthenticatedError("no name in the client certificate");
   return facts;
+}
+
+bool IsTokenId(std::string_view text) {
+  return text.size() == kTokenIdLength &&
+         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+// True when the body names a token that cannot exist. Everybody who reaches the listener can send one, so it must cost nothing: neither the
+// store nor the audit log hear of it.
+bool NamesNoToken(const json::object& body) {
+  const json::value* id = body.if_contains("token_id");
+  return id != nullptr && id->is_string() && !IsTokenId({id->get_string().data(), id->get_string().size()});
 }
 
 }  // namespace
@@ -72,6 +87,7 @@ void AgentApi::Sync(const HttpRequest& request, const HttpResponder& respond) {
 HttpResponse AgentApi::Join(const HttpRequest& request) {
   const absl::StatusOr<json::object> object = ParseJsonObject(request.body);
   if (!object.ok()) return ErrorReply(object.status());
+  if (NamesNoToken(*object)) return ErrorReply(absl::UnauthenticatedError("no such token"));
   const absl::StatusOr<JoinRequest> join = JoinRequest::FromJson(*object);
   if (!join.ok()) return ErrorReply(join.status());
   const absl::StatusOr<JoinResponse> joined = control_.agents().Join(*join, request.peer_address);

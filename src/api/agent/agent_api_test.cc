@@ -62,7 +62,8 @@ TEST_F(AgentApiTest, JoiningNeedsNoCertificate) {
 
 TEST_F(AgentApiTest, ABadJoinNamesItsFieldAndChangesNothing) {
   EXPECT_EQ(Ask(Request("POST", kJoinPath, "{"))->status, 400);
-  const auto response = Ask(Request("POST", kJoinPath, R"({"token_id":"a","token_secret":"b","request_pem":"p","hostname":"h"})"));
+  const auto response =
+      Ask(Request("POST", kJoinPath, R"({"token_id":"0123456789abcdef","token_secret":"b","request_pem":"p","hostname":"h"})"));
   EXPECT_EQ(response->status, 400);
   EXPECT_THAT(response->body, HasSubstr("region is required"));
   EXPECT_EQ(Ask(Request("POST", kJoinPath, std::string(kMaxJoinBody + 1, ' ')))->status, 413);
@@ -74,6 +75,17 @@ TEST_F(AgentApiTest, AUsedTokenIsUnauthenticatedWithoutSayingWhy) {
   const auto response = Ask(Request("POST", kJoinPath, kJoinBody));
   EXPECT_EQ(response->status, 401);
   EXPECT_EQ(response->body, R"({"code":16,"message":"unauthenticated","details":[]})");
+}
+
+TEST_F(AgentApiTest, ATokenThatCannotExistIsUnauthenticatedBeforeAnythingElseIsLookedAt) {
+  for (const char* id : {"a", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "0123456789abcde\u00e9", "0123456789abcde'"}) {
+    for (const char* rest : {"", R"(,"token_secret":"s","request_pem":"p","region":"us-east-1","hostname":"db1","advertise_host":"db1")"}) {
+      const auto response = Ask(Request("POST", kJoinPath, std::string(R"({"token_id":")") + id + '"' + rest + "}"));
+      EXPECT_EQ(response->status, 401) << id << rest;
+      EXPECT_EQ(response->body, R"({"code":16,"message":"unauthenticated","details":[]})");
+    }
+  }
+  EXPECT_THAT(control_.changes.all(), IsEmpty());
 }
 
 TEST_F(AgentApiTest, SyncAndRenewNeedAClientCertificate) {
