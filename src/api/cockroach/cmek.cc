@@ -15,17 +15,22 @@ constexpr size_t kLongestRegion = 64;
 constexpr size_t kLongestUri = 2048;
 constexpr std::array<std::string_view, 5> kKeyTypes = {"AWS_KMS", "GCP_CLOUD_KMS", "AZURE_KEY_VAULT", "NULL_KMS", "LOCAL"};
 
+// A value that can never do, however often it is sent again; the official clients repeat what is answered 400 for minutes.
+absl::Status Permanent(absl::Status status) { return status.ok() ? status : WithKeyFault(std::move(status), KeyFault::kPermanent); }
+
 absl::StatusOr<RootKey> ParseKeySpec(const json::object& object, const std::string& path) {
   JsonReader reader(object, path);
   RootKey key;
   key.type = reader.String("type");
   key.uri = reader.String("uri");
   key.auth_principal = reader.OptionalString("auth_principal");
+  RETURN_IF_ERROR(reader.status());
   if (std::find(kKeyTypes.begin(), kKeyTypes.end(), key.type) == kKeyTypes.end()) {
     reader.Fault("type", "is not a type of key; known are AWS_KMS, GCP_CLOUD_KMS, AZURE_KEY_VAULT, NULL_KMS and LOCAL");
   }
   CheckText(reader, "uri", key.uri, kLongestUri);
   CheckText(reader, "auth_principal", key.auth_principal, kLongestUri);
+  RETURN_IF_ERROR(Permanent(reader.status()));
   reader.RefuseUnknown();
   RETURN_IF_ERROR(reader.status());
   return key;
@@ -35,7 +40,9 @@ absl::StatusOr<RegionKeySpec> ParseRegionSpec(const json::object& object, const 
   JsonReader reader(object, path);
   RegionKeySpec spec;
   spec.region = reader.String("region");
+  RETURN_IF_ERROR(reader.status());
   CheckText(reader, "region", spec.region, kLongestRegion);
+  RETURN_IF_ERROR(Permanent(reader.status()));
   const json::object* key = reader.Object("key_spec");
   reader.RefuseUnknown();
   RETURN_IF_ERROR(reader.status());
@@ -81,7 +88,9 @@ absl::StatusOr<std::vector<RegionKeySpec>> ParseRegionSpecs(std::string_view bod
     const json::object* element = (*list)[i].if_object();
     if (element == nullptr) return InvalidArgument(path, ": must be an object");
     ASSIGN_OR_RETURN(RegionKeySpec spec, ParseRegionSpec(*element, path));
-    if (!regions.insert(spec.region).second) return InvalidArgument(path, ".region: \"", spec.region, "\" is named twice");
+    if (!regions.insert(spec.region).second) {
+      return Permanent(InvalidArgument(path, ".region: \"", spec.region, "\" is named twice"));
+    }
     specs.push_back(std::move(spec));
   }
   return specs;

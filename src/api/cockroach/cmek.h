@@ -12,7 +12,8 @@
 namespace latchkey::cockroach {
 
 // {"region_specs": [{"region", "key_spec": {"type", "uri", "auth_principal"}}]}. Unknown fields are refused at every level: a misspelt one
-// would change which key protects the data. Uri, type and principal are kept byte for byte. InvalidArgument with the field's path.
+// would change which key protects the data. Uri, type and principal are kept byte for byte. InvalidArgument with the field's path;
+// permanent (KeyFaultOf) for values that can never do: an unknown type, a region twice, control characters, more than the longest text.
 absl::StatusOr<std::vector<RegionKeySpec>> ParseRegionSpecs(std::string_view body);
 
 // RESTORE is ours; the original knows REVOKE only.
