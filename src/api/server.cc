@@ -121,6 +121,7 @@ class RealServer : public Server {
     options.port = config_.agent_listen.port;
     options.handler_threads = kAgentThreads;
     options.max_body = kMaxSyncBody;
+    options.max_body_without_certificate = kMaxJoinBody;
     options.idle_timeout = kIdle;
     options.certificate_pem = control_->agent_listener_certificate_pem();
     options.private_key_pem = control_->agent_listener_key_pem();

@@ -149,7 +149,10 @@ absl::Status ReadInto(const toml::table& table, ServerConfig& config) {
     SetIf(listen, config.agent_listen);
     r.Texts("names", config.agent_names);
   }));
-  RETURN_IF_ERROR(Section(root, "health", [&](TableReader& r) { r.Listen("listen", config.health_listen); }));
+  RETURN_IF_ERROR(Section(root, "health", [&](TableReader& r) {
+    r.Listen("listen", config.health_listen);
+    r.Bool("i_accept_plaintext_off_loopback", config.i_accept_plaintext_health_off_loopback);
+  }));
   RETURN_IF_ERROR(Section(root, "store", [&](TableReader& r) { r.Text("path", config.store_path); }));
   RETURN_IF_ERROR(Section(root, "escrow", [&](TableReader& r) {
     r.Text("type", config.escrow.type);
@@ -219,6 +222,12 @@ absl::Status CheckServerConfig(const ServerConfig& config) {
     return FailedPrecondition("public.listen: ", config.public_listen.ToString(),
                               " is not loopback and has no TLS, so API keys would travel readable; set public.certificate_file and "
                               "public.private_key_file, or, if that is wanted, public.i_accept_plaintext_off_loopback = true");
+  }
+  if (config.health_listen && !IsLoopback(config.health_listen->address) && !config.i_accept_plaintext_health_off_loopback) {
+    return FailedPrecondition("health.listen: ", config.health_listen->ToString(),
+                              " is not loopback and has neither TLS nor a key, so /metrics would be readable for everybody who reaches it; "
+                              "leave it out (then /metrics on the public listener wants a key) or, if that is wanted, set "
+                              "health.i_accept_plaintext_off_loopback = true");
   }
   return absl::OkStatus();
 }

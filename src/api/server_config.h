@@ -14,6 +14,7 @@
 //
 //   [health]                                   /healthz, /readyz and /metrics, for everybody who reaches the address
 //   listen = "127.0.0.1:9090"                  left out: on the public listener, where /metrics off loopback wants a key
+//   i_accept_plaintext_off_loopback = false    it has no TLS and asks for no key: off loopback refused unless true
 //
 //   [store]
 //   path = "/var/lib/latchkey/server.db"
@@ -68,6 +69,7 @@ struct ServerConfig {
   std::vector<std::string> agent_names = {"localhost", "127.0.0.1"};
 
   std::optional<ListenAddress> health_listen;
+  bool i_accept_plaintext_health_off_loopback = false;
 
   std::string store_path;
   RootKey escrow;

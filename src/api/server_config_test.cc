@@ -96,6 +96,15 @@ TEST(ServerConfigTest, PlaintextOffLoopbackWantsTheHonestFlag) {
   LK_EXPECT_OK(ParseServerConfig("[public]\nlisten = \"localhost:8080\"\n" + std::string(kLeast)));
 }
 
+TEST(ServerConfigTest, HealthOffLoopbackWantsAnHonestFlagOfItsOwn) {
+  const std::string open = "[health]\nlisten = \"0.0.0.0:9090\"\n";
+  EXPECT_THAT(ParseServerConfig(open + kLeast), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("health.listen: 0.0.0.0:9090")));
+  EXPECT_THAT(ParseServerConfig("[public]\ni_accept_plaintext_off_loopback = true\n" + open + kLeast),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("health.i_accept_plaintext_off_loopback")));
+  LK_EXPECT_OK(ParseServerConfig(open + "i_accept_plaintext_off_loopback = true\n" + kLeast));
+  LK_EXPECT_OK(ParseServerConfig(std::string("[health]\nlisten = \"[::1]:9090\"\n") + kLeast));
+}
+
 TEST(ServerConfigTest, AFileThatIsNotThereIsNamed) {
   const TempFolder folder;
   EXPECT_THAT(LoadServerConfig(folder / "none.toml"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("none.toml")));

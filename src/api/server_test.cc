@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <future>
 
+#include "api/agent/agent_api.h"
 #include "api/testing.h"
 #include "base/file.h"
 #include "base/testing.h"
@@ -130,6 +131,12 @@ TEST_F(ServerTest, HealthMayHaveAListenerOfItsOwn) {
   EXPECT_EQ(api->status, 404);
 }
 
+TEST_F(ServerTest, MetricsReadableOffLoopbackDoNotStart) {
+  config_.health_listen = ListenAddress{"0.0.0.0", 0};
+  EXPECT_THAT(StartServer(config_, std::move(owned_)),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("health.listen: 0.0.0.0:0")));
+}
+
 TEST_F(ServerTest, OffLoopbackTheMetricsWantAKey) {
   config_.public_listen.address = "0.0.0.0";
   config_.i_accept_plaintext_off_loopback = true;
@@ -194,6 +201,18 @@ TEST_F(ServerTest, TheCaAndJoiningAreOpenToHostsWithoutACertificate) {
   const auto joined = HttpClient({.ca_pem = control_->fake_agents.ca}).Send(AgentUrl(kJoinPath), join);
   ASSERT_TRUE(joined.ok()) << joined.status();
   EXPECT_EQ(joined->status, 200) << joined->body;
+}
+
+TEST_F(ServerTest, HostsWithoutACertificateMaySendAJoinAndNoMore) {
+  Start();
+  HttpRequest large = SyncRequestOf(0);
+  large.body.append(kMaxJoinBody, ' ');
+  const auto anonymous = HttpClient({.ca_pem = control_->fake_agents.ca}).Send(AgentUrl(kSyncPath), large);
+  ASSERT_TRUE(anonymous.ok()) << anonymous.status();
+  EXPECT_EQ(anonymous->status, 413) << anonymous->body;
+  const auto known = HttpClient(AgentOptions()).Send(AgentUrl(kSyncPath), large);
+  ASSERT_TRUE(known.ok()) << known.status();
+  EXPECT_EQ(known->status, 200) << known->body;
 }
 
 TEST_F(ServerTest, StoppingAnswersAParkedSync) {
