@@ -118,10 +118,10 @@ std::vector<AgentRow> AgentDirectory::Fresh(const std::string& region, absl::Tim
   return rows;
 }
 
-std::shared_ptr<std::mutex> AgentDirectory::SyncMutex(const std::string& id) {
+std::shared_ptr<AgentDirectory::Turn> AgentDirectory::SyncTurn(const std::string& id) {
   std::lock_guard lock(mutex_);
   const auto it = agents_.find(id);
-  return it == agents_.end() ? std::make_shared<std::mutex>() : it->second.sync_mutex;
+  return it == agents_.end() ? std::make_shared<Turn>() : it->second.turn;
 }
 
 }  // namespace latchkey

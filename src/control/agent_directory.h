@@ -5,6 +5,7 @@
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -44,13 +45,17 @@ class AgentDirectory {
   // Agents of a region that were heard of within kSilentAfter, the last heard first.
   std::vector<AgentRow> Fresh(const std::string& region, absl::Time now) const;
 
-  // One sync of an agent is worked on at a time.
-  std::shared_ptr<std::mutex> SyncMutex(const std::string& id);
+  // One sync of an agent is worked on at a time, and one more may wait for it: who sends more holds up himself only.
+  struct Turn {
+    std::mutex mutex;
+    std::atomic<int> inside = 0;  // that run or wait
+  };
+  std::shared_ptr<Turn> SyncTurn(const std::string& id);
 
  private:
   struct Entry {
     AgentRow row;
-    std::shared_ptr<std::mutex> sync_mutex = std::make_shared<std::mutex>();
+    std::shared_ptr<Turn> turn = std::make_shared<Turn>();
   };
   mutable std::mutex mutex_;
   std::map<std::string, Entry> agents_;

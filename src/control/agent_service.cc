@@ -1,5 +1,6 @@
 #include "control/agent_service.h"
 
+#include <absl/cleanup/cleanup.h>
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
 
@@ -119,6 +120,10 @@ class Service : public FlushableAgentService {
   absl::StatusOr<std::string> Renew(const std::string& agent_id, const std::string& serial_hex, const std::string& request_pem) override {
     RETURN_IF_ERROR(Admit(agent_id, serial_hex));
     ASSIGN_OR_RETURN(const auto issued, Issue(agent_id, request_pem));
+    std::lock_guard lock(serials_mutex_);
+    // Looked at again under the lock: what settled meanwhile must not come back as a previous one.
+    const auto agent = core_.directory.Find(agent_id);
+    if (!agent || agent->removed_at || (serial_hex != agent->serial && serial_hex != agent->previous_serial)) return NotAnAgent();
     if (const absl::Status done = core_.database->Write([&](Transaction& tx) -> absl::Status {
           RETURN_IF_ERROR(Agents(tx).UpdateSerials(agent_id, issued.second, serial_hex));
           return core_.Audit(tx, AgentCaller(agent_id), "AGENT_RENEW", nullptr, {{"serial", issued.second}});
@@ -251,15 +256,28 @@ class Service : public FlushableAgentService {
   absl::Status Admit(const std::string& agent_id, const std::string& serial_hex) {
     const auto agent = core_.directory.Find(agent_id);
     if (!agent || agent->removed_at || serial_hex.empty()) return NotAnAgent();
-    if (serial_hex == agent->serial) return absl::OkStatus();
+    if (serial_hex == agent->serial) return agent->previous_serial.empty() ? absl::OkStatus() : Settle(agent_id, serial_hex);
     if (serial_hex == agent->previous_serial) return absl::OkStatus();
     return NotAnAgent();
   }
 
+  // The host has its new certificate: the one before opens nothing any more.
+  absl::Status Settle(const std::string& agent_id, const std::string& serial_hex) {
+    std::lock_guard lock(serials_mutex_);
+    const auto agent = core_.directory.Find(agent_id);
+    if (!agent || agent->removed_at || agent->serial != serial_hex) return NotAnAgent();
+    if (agent->previous_serial.empty()) return absl::OkStatus();
+    const absl::Status done = core_.database->Write([&](Transaction& tx) { return Agents(tx).UpdateSerials(agent_id, serial_hex, ""); });
+    if (done.ok()) core_.directory.SetSerials(agent_id, serial_hex, "");
+    return done;
+  }
+
   // Everything that the request says, before anything is answered.
   absl::Status Take(const std::string& agent_id, const SyncRequest& request) {
-    const auto mutex = core_.directory.SyncMutex(agent_id);
-    std::lock_guard lock(*mutex);
+    const auto turn = core_.directory.SyncTurn(agent_id);
+    const absl::Cleanup leave = [&] { --turn->inside; };
+    if (++turn->inside > 2) return Unavailable("another sync of this host is being worked on and a second one waits; try again");
+    std::lock_guard lock(turn->mutex);
     if (request.seen_version < 0 || request.seen_version > kMostVersion) return InvalidArgument("seen_version: must be 0 to 2^53");
     for (const KeyVerdict& verdict : request.verdicts) core_.key_tests.Deliver(agent_id, verdict);
     std::optional<AgentRow> agent = core_.directory.Find(agent_id);
@@ -394,6 +412,7 @@ class Service : public FlushableAgentService {
   }
 
   Core& core_;
+  std::mutex serials_mutex_;
   std::mutex refused_mutex_;
   int64_t refused_joins_ = 0;  // that no entry counts yet
   absl::Time refused_noted_ = absl::InfinitePast();

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "control/control_testing.h"
+#include "control/reports.h"
 
 namespace latchkey {
 namespace {
@@ -17,17 +18,23 @@ using testing::SizeIs;
 
 class AgentTest : public ControlTest {
  protected:
-  JoinRequest Request(const JoinToken& token) {
-    const auto key = NewKeyPair();
-    LK_EXPECT_OK(key);
-    return {.token_id = token.id,
-            .token_secret = token.secret,
-            .request_pem = *NewRequest(key->private_key_pem, "anything"),
-            .region = "us-east-1",
-            .hostname = "h1",
-            .advertise_host = ""};
+  // An online copy, as an operator would take one.
+  void CopyStore() {
+    sqlite3 *from = nullptr, *to = nullptr;
+    ASSERT_EQ(sqlite3_open((folder_ / "server.db").c_str(), &from), SQLITE_OK);
+    ASSERT_EQ(sqlite3_open((folder_ / "copy.db").c_str(), &to), SQLITE_OK);
+    sqlite3_backup* backup = sqlite3_backup_init(to, "main", from, "main");
+    ASSERT_EQ(sqlite3_backup_step(backup, -1), SQLITE_DONE);
+    sqlite3_backup_finish(backup);
+    sqlite3_close(from);
+    sqlite3_close(to);
   }
-  JoinToken Token() { return *control_->agents().CreateJoinToken(caller_); }
+  void BringBackCopy() {
+    control_.reset();
+    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(folder_ / "server.db" + suffix);
+    std::filesystem::rename(folder_ / "copy.db", folder_ / "server.db");
+    Open();
+  }
   std::future<absl::StatusOr<SyncResponse>> SyncAsync(FakeAgent& host, int64_t wait_ms) {
     auto promise = std::make_shared<std::promise<absl::StatusOr<SyncResponse>>>();
     control_->agents().Sync(host.agent_id(), host.serial(), host.MakeRequest(wait_ms),
@@ -35,63 +42,6 @@ class AgentTest : public ControlTest {
     return promise->get_future();
   }
 };
-
-TEST_F(AgentTest, AJoinTokenWorksOnceWithinAnHour) {
-  const JoinToken token = Token();
-  LK_ASSERT_OK(JoinToken::Parse(token.ToString()));
-  EXPECT_EQ(token.ca_sha256, ReadCertificate(control_->agents().ca_pem())->sha256_hex);
-  JoinRequest wrong = Request(token);
-  wrong.token_secret[5] ^= 1;
-  EXPECT_THAT(control_->agents().Join(wrong, "r"), StatusIs(absl::StatusCode::kUnauthenticated));
-  const auto joined = control_->agents().Join(Request(token), "192.0.2.9");
-  LK_ASSERT_OK(joined);
-  EXPECT_EQ(joined->organization, control_->organization_id());
-  EXPECT_EQ(ReadCertificate(joined->certificate_pem)->common_name, joined->agent_id);
-  EXPECT_THAT(control_->agents().Join(Request(token), "r"), StatusIs(absl::StatusCode::kUnauthenticated));
-  const JoinToken late = Token();
-  clock_.Advance(absl::Hours(1));
-  EXPECT_THAT(control_->agents().Join(Request(late), "r"), StatusIs(absl::StatusCode::kUnauthenticated));
-  const auto joins = AuditOf("AGENT_JOIN");
-  ASSERT_THAT(joins, SizeIs(3));
-  EXPECT_NE(joins[0].error, "");
-  EXPECT_EQ(joins[1].error, "");
-  EXPECT_EQ(joins[1].remote, "192.0.2.9");
-  EXPECT_NE(joins[2].error, "");
-  EXPECT_THAT(joins[2].payload, HasSubstr(R"("refused":2)")) << "the token that was used before is counted";
-}
-
-TEST_F(AgentTest, RefusedJoinsDoNotFillTheAuditTrail) {
-  JoinRequest wrong = Request(Token());
-  wrong.token_secret[5] ^= 1;
-  for (int i = 0; i < 50; ++i) EXPECT_THAT(control_->agents().Join(wrong, "r"), StatusIs(absl::StatusCode::kUnauthenticated));
-  wrong.region = "Mars 1";
-  EXPECT_THAT(control_->agents().Join(wrong, "r"), StatusIs(absl::StatusCode::kInvalidArgument));
-  EXPECT_THAT(AuditOf("AGENT_JOIN"), SizeIs(1));
-  clock_.Advance(absl::Minutes(1));
-  EXPECT_THAT(control_->agents().Join(wrong, "r"), StatusIs(absl::StatusCode::kInvalidArgument));
-  ASSERT_THAT(AuditOf("AGENT_JOIN"), SizeIs(2));
-  EXPECT_THAT(AuditOf("AGENT_JOIN")[1].payload, HasSubstr(R"("refused":51)"));
-}
-
-TEST_F(AgentTest, WhatIsNoTokenIdIsRefusedWithoutATrace) {
-  JoinRequest odd = Request(Token());
-  for (const std::string& id :
-       {std::string(), std::string(17, 'a'), std::string("0123456789ABCDEF"), std::string("012345678901234\xc3\xbc")}) {
-    odd.token_id = id;
-    EXPECT_THAT(control_->agents().Join(odd, "r"), StatusIs(absl::StatusCode::kUnauthenticated));
-  }
-  EXPECT_THAT(AuditOf("AGENT_JOIN"), IsEmpty());
-}
-
-TEST_F(AgentTest, TheAuditTrailIsTextThatCanBeReadBackWhateverWasSent) {
-  EXPECT_THAT(control_->cmek().Revoke(caller_, "\xff\xfe"), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(control_->cmek().Revoke(caller_, std::string(63, 'x') + "\xc3\xbc"), StatusIs(absl::StatusCode::kNotFound));
-  const auto entries = AuditOf("CMEK_REVOKE");
-  ASSERT_THAT(entries, SizeIs(2));
-  EXPECT_EQ(entries[0].cluster_id, "??");
-  EXPECT_EQ(entries[1].cluster_id, std::string(63, 'x'));
-  for (const AuditEntry& entry : entries) LK_EXPECT_OK(ParseJson(json::serialize(json::value(entry.error))));
-}
 
 TEST_F(AgentTest, AReportThatIsCutInsideACharacterIsReadBack) {
   const auto host = Host();
@@ -103,33 +53,58 @@ TEST_F(AgentTest, AReportThatIsCutInsideACharacterIsReadBack) {
   EXPECT_EQ((*control_->clusters().Nodes(id, ""))[0].problem, std::string(2047, 'x'));
 }
 
-TEST_F(AgentTest, WhatHostsBringAboutIsAudited) {
+TEST_F(AgentTest, OfManySyncsOfOneHostTwoAreTaken) {
   const auto host = Host();
-  const std::string id = Running(*host);
-  const std::string volume = host->only().volume_id;
-  LK_ASSERT_OK(control_->clusters().Delete(caller_, id));
-  LK_ASSERT_OK(host->Settle());
-  for (const char* action : {"KEK_STORED", "VOLUME_BOUND", "NODE_DELETED"}) {
-    const auto entries = AuditOf(action);
-    ASSERT_THAT(entries, SizeIs(1)) << action;
-    EXPECT_EQ(entries[0].source, "INTERNAL");
-    EXPECT_EQ(entries[0].actor, "agent " + host->agent_id());
-    EXPECT_EQ(entries[0].cluster_id, id);
-    EXPECT_THAT(entries[0].payload, HasSubstr(host->agent_id()));
+  Running(*host);
+  // Somebody else writes, so that the first sync with news takes its time.
+  sqlite3* writer = nullptr;
+  ASSERT_EQ(sqlite3_open((folder_ / "server.db").c_str(), &writer), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(writer, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  ObservedNode seen = host->only();
+  seen.problem = "news";
+  host->Observe(seen);
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<absl::Status> answers;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&, request = host->MakeRequest(0)]() mutable {
+      control_->agents().Sync(host->agent_id(), host->serial(), std::move(request), [&](const absl::StatusOr<SyncResponse>& response) {
+        std::lock_guard lock(mutex);
+        answers.push_back(response.status());
+        changed.notify_all();
+      });
+    });
   }
-  EXPECT_THAT(AuditOf("VOLUME_BOUND")[0].payload, HasSubstr(volume));
+  {
+    std::unique_lock lock(mutex);
+    EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds(20), [&] { return !answers.empty(); }));
+    EXPECT_THAT(answers, ElementsAre(StatusIs(absl::StatusCode::kUnavailable, HasSubstr("another sync"))));
+  }
+  ASSERT_EQ(sqlite3_exec(writer, "COMMIT", nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(writer);
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_THAT(answers, SizeIs(3));
+  LK_EXPECT_OK(answers[1]);
+  LK_EXPECT_OK(answers[2]);
 }
 
-TEST_F(AgentTest, TheSourceOfAnEntryIsNoMatterOfNames) {
-  const Caller sly{.api_key_id = "LKEY1_x", .name = "agent 00000000", .remote = ""};
-  LK_ASSERT_OK(control_->agents().CreateJoinToken(sly));
-  const Caller local{.api_key_id = "local", .name = "anything", .remote = "local"};
-  LK_ASSERT_OK(control_->agents().CreateJoinToken(local));
-  const auto entries = AuditOf("JOIN_TOKEN_CREATE");
-  ASSERT_THAT(entries, SizeIs(2));
-  EXPECT_EQ(entries[0].source, "API");
-  EXPECT_EQ(entries[1].source, "CLI");
-  EXPECT_THAT(entries[1].actor, testing::MatchesRegex("local:.+"));
+TEST_F(AgentTest, AReportHasItsBounds) {
+  const auto host = Host();
+  const std::string id = Running(*host);
+  ObservedNode seen = host->only();
+  const ObservedDek good = seen.deks[0];
+  for (int i = 0; i < 1000; ++i) seen.deks.push_back(good);
+  seen.deks[0].id = std::string(100'000, 'a');
+  seen.deks[1].kek_id = "not hex";
+  seen.lease_end = seen.key.since = seen.key.last_success = std::string(100'000, '9');
+  const absl::StatusOr<ObservedNode> stored = ObservedNode::FromJson(*ParseJsonObject(StoredForm(seen)), "report");
+  LK_ASSERT_OK(stored);
+  EXPECT_THAT(stored->deks, SizeIs(64));
+  EXPECT_EQ(stored->deks[0], good);
+  EXPECT_EQ(stored->lease_end.size(), 64u);
+  EXPECT_EQ(stored->key.since.size(), 64u);
+  EXPECT_EQ(stored->key.last_success.size(), 64u);
 }
 
 TEST_F(AgentTest, ABadRequestDoesNotUseTheTokenUp) {
@@ -154,7 +129,7 @@ TEST_F(AgentTest, OnlyTheCertificateInUseIsAdmitted) {
   LK_EXPECT_OK(host->Sync());
 }
 
-TEST_F(AgentTest, RenewalKeepsTheOldCertificateUntilTheNextRenewal) {
+TEST_F(AgentTest, RenewalKeepsTheOldCertificateUntilTheNewOneIsUsed) {
   const auto host = Host();
   const std::string first = host->serial();
   const auto renew = [&](const std::string& serial) {
@@ -163,19 +138,21 @@ TEST_F(AgentTest, RenewalKeepsTheOldCertificateUntilTheNextRenewal) {
     EXPECT_EQ(ReadCertificate(*pem)->common_name, host->agent_id());
     return ReadCertificate(*pem)->serial_hex;
   };
-  renew(first);  // the answer is lost
+  const std::string lost = renew(first);  // the answer is lost
+  LK_EXPECT_OK(host->Sync());
   const std::string second = renew(first);
   LK_EXPECT_OK(host->Sync());
+  host->set_serial(lost);
+  EXPECT_THAT(host->Sync(), StatusIs(absl::StatusCode::kUnauthenticated));
   host->set_serial(second);
   LK_EXPECT_OK(host->Sync());
-  const std::string third = renew(second);
   host->set_serial(first);
   EXPECT_THAT(host->Sync(), StatusIs(absl::StatusCode::kUnauthenticated));
   Reopen();
-  const auto renewed = control_->agents().List();
-  ASSERT_THAT(*renewed, SizeIs(1));
-  EXPECT_THAT(control_->agents().Renew(host->agent_id(), first, ""), StatusIs(absl::StatusCode::kUnauthenticated));
+  EXPECT_THAT(host->Sync(), StatusIs(absl::StatusCode::kUnauthenticated)) << "and so after a restart";
+  const std::string third = renew(second);
   EXPECT_THAT(control_->agents().Renew(host->agent_id(), third, "x"), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(control_->agents().Renew(host->agent_id(), second, ""), StatusIs(absl::StatusCode::kUnauthenticated));
 }
 
 TEST_F(AgentTest, ARemovedHostIsRefusedEvenWhileItWaits) {
@@ -335,28 +312,14 @@ TEST_F(AgentTest, AServerFromAnOldCopyKeepsTheRevocationThatHostsRemember) {
   const auto host = Host();
   const std::string id = Running(*host);
   EnabledWith(*host, id, "a");
-  const std::string copy = folder_ / "copy.db";
-  {
-    // An online copy, as an operator would take one.
-    sqlite3 *from = nullptr, *to = nullptr;
-    ASSERT_EQ(sqlite3_open((folder_ / "server.db").c_str(), &from), SQLITE_OK);
-    ASSERT_EQ(sqlite3_open(copy.c_str(), &to), SQLITE_OK);
-    sqlite3_backup* backup = sqlite3_backup_init(to, "main", from, "main");
-    ASSERT_EQ(sqlite3_backup_step(backup, -1), SQLITE_DONE);
-    sqlite3_backup_finish(backup);
-    sqlite3_close(from);
-    sqlite3_close(to);
-  }
+  CopyStore();
   LK_ASSERT_OK(control_->cmek().Revoke(caller_, id));
   LK_ASSERT_OK(host->Settle());
   const int64_t held = host->only().highest_generation;
   const ObservedNode last = host->only();
   const int64_t seen_version = host->seen_version();
   const std::string agent_id = host->agent_id(), serial = host->serial();
-  control_.reset();
-  for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(folder_ / "server.db" + suffix);
-  std::filesystem::rename(copy, folder_ / "server.db");
-  Open();
+  BringBackCopy();
   EXPECT_NE(Cmek(id).status, "REVOKED") << "the copy knows nothing of it";
 
   SyncRequest request;
@@ -377,6 +340,30 @@ TEST_F(AgentTest, AServerFromAnOldCopyKeepsTheRevocationThatHostsRemember) {
   // Lifting it is an act of its own.
   LK_ASSERT_OK(control_->cmek().Restore(caller_, id));
   EXPECT_EQ(Cmek(id).status, "ENABLING");
+}
+
+TEST_F(AgentTest, ARevocationIsShownEvenByACopyFromBeforeTheOwnersKey) {
+  const auto host = Host();
+  const std::string id = Running(*host);
+  CopyStore();
+  EnabledWith(*host, id, "a");
+  LK_ASSERT_OK(control_->cmek().Revoke(caller_, id));
+  LK_ASSERT_OK(host->Settle());
+  BringBackCopy();
+  EXPECT_EQ(Cmek(id).status, "DISABLED") << "the copy knows nothing of it";
+  SyncRequest request;
+  request.boot_id = "another-boot";
+  request.sequence = 1;
+  request.nodes = {host->only()};
+  absl::StatusOr<SyncResponse> response = absl::UnknownError("");
+  control_->agents().Sync(host->agent_id(), host->serial(), request, [&](absl::StatusOr<SyncResponse> r) { response = std::move(r); });
+  LK_ASSERT_OK(response);
+  EXPECT_TRUE(response->nodes[0].revoked);
+  const CmekView view = Cmek(id);
+  EXPECT_EQ(view.status, "REVOKING");
+  ASSERT_THAT(view.regions, SizeIs(1));
+  ASSERT_THAT(view.regions[0].keys, SizeIs(1));
+  EXPECT_THAT(view.regions[0].keys[0].user_message, HasSubstr("restored from an old copy"));
 }
 
 TEST_F(AgentTest, AtRestNothingIsWritten) {

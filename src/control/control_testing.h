@@ -72,6 +72,17 @@ class ControlTest : public testing::Test {
     const auto view = control_->clusters().Get(id);
     return view.ok() ? view->state : view.status().ToString();
   }
+  JoinRequest Request(const JoinToken& token) {
+    const auto key = NewKeyPair();
+    LK_EXPECT_OK(key);
+    return {.token_id = token.id,
+            .token_secret = token.secret,
+            .request_pem = *NewRequest(key->private_key_pem, "anything"),
+            .region = "us-east-1",
+            .hostname = "h1",
+            .advertise_host = ""};
+  }
+  JoinToken Token() { return *control_->agents().CreateJoinToken(caller_); }
   std::vector<AuditEntry> AuditOf(const std::string& action) {
     std::vector<AuditEntry> found;
     const auto all = control_->Audit(0, 1000);

@@ -14,7 +14,15 @@ namespace {
 constexpr int64_t kMostGeneration = int64_t{1} << 53;
 constexpr size_t kMostText = 2048;
 
+constexpr size_t kMostTime = 64;
+constexpr size_t kMostDeks = 64;
+
 void Cut(std::string& text, size_t most = kMostText) { text = CutUtf8(text, most); }
+
+bool IsHexId(const std::string& id) {
+  return !id.empty() && id.size() <= 64 &&
+         std::all_of(id.begin(), id.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
 
 bool IsVolumeId(const std::string& id) {
   return !id.empty() && id.size() <= 64 &&
@@ -107,6 +115,12 @@ std::string StoredForm(ObservedNode observed) {
   Cut(observed.key.message);
   Cut(observed.host, 255);
   Cut(observed.seal_reason, 64);
+  Cut(observed.lease_end, kMostTime);
+  Cut(observed.key.since, kMostTime);
+  Cut(observed.key.last_success, kMostTime);
+  if (!observed.volume_id.empty() && !IsVolumeId(observed.volume_id)) Cut(observed.volume_id, 64);
+  std::erase_if(observed.deks, [](const ObservedDek& dek) { return !IsHexId(dek.id) || !IsHexId(dek.kek_id); });
+  if (observed.deks.size() > kMostDeks) observed.deks.resize(kMostDeks);
   return json::serialize(observed.ToJson());
 }
 
