@@ -1,10 +1,14 @@
 #include "agent/node_volume.h"
 
+#include <absl/strings/match.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstring>
 #include <mutex>
 
 #include "base/clock.h"
@@ -12,6 +16,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "engine/process_record.h"
 #include "keys/volume_file.h"
 #include "volume/control_messages.h"
 
@@ -22,9 +27,42 @@ constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
 constexpr absl::Duration kExitTimeout = absl::Seconds(5);
 constexpr absl::Duration kSealTimeout = absl::Seconds(10);
 
+// The process of user `uid` that listens on a control socket, told by the kernel, so that it need not answer. NotFound: nobody listens.
+// DeadlineExceeded: somebody does, and its queue is full.
+absl::StatusOr<ProcessId> ListenerOf(const std::string& path, uid_t uid) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) return InvalidArgument("the path of a control socket is too long: ", path);
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return ErrnoStatus(errno, "cannot make a socket");
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == ENOENT || errno == ECONNREFUSED) return NotFound("nobody listens at ", path);
+    if (errno == EAGAIN) return absl::DeadlineExceededError(absl::StrCat(path, " does not take connections"));
+    return ErrnoStatus(errno, "cannot connect to " + path);
+  }
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return ErrnoStatus(errno, "cannot identify who listens at " + path);
+  const auto listener = Identify(peer.pid);
+  if (absl::IsNotFound(listener.status())) return FailedPrecondition("the process that listened at ", path, " left its socket to another");
+  RETURN_IF_ERROR(listener.status());
+  // That user can put a link to somebody else's socket there, and nobody else is killed for that. (The socket itself was made before the
+  // daemon became that user, so its own owner says nothing.)
+  ASSIGN_OR_RETURN(const std::string status, ReadFile(absl::StrCat("/proc/", peer.pid, "/status"), 64 << 10));
+  if (!absl::StrContains(status, absl::StrCat("\nUid:\t", uid, "\t", uid, "\t"))) {
+    return PermissionDenied("process ", peer.pid, ", which listens at ", path, ", is another user's");
+  }
+  return listener;
+}
+
 class RealNodeVolume : public NodeVolume {
  public:
-  explicit RealNodeVolume(RealNodeVolumeOptions options) : options_(std::move(options)), client_(options_.paths.control_socket) {}
+  explicit RealNodeVolume(RealNodeVolumeOptions options)
+      : options_(std::move(options)),
+        client_(options_.paths.control_socket),
+        daemon_record_(options_.paths.state_folder + "/volume-daemon.json"),
+        daemon_(FindRecordedProcess(daemon_record_).value_or(ProcessId{})) {}
 
   VolumeFacts Look() override {
     VolumeFacts facts;
@@ -32,7 +70,7 @@ class RealNodeVolume : public NodeVolume {
     const auto status = StatusSoon();
     if (status.ok()) {
       facts.daemon = true;
-      daemon_ = status->daemon;
+      if (!daemon_.valid() || !IsRunning(daemon_)) Know(Listener());
       silent_since_.reset();
       facts.open = status->state == VolumeState::kOpen;
       facts.sealing = status->state == VolumeState::kSealing;
@@ -71,12 +109,14 @@ class RealNodeVolume : public NodeVolume {
       if (!request.create_volume_id.empty()) RETURN_IF_ERROR(MakeFolderFor(options_.paths.lower_folder, options_.user));
       RETURN_IF_ERROR(MakeFolderFor(options_.paths.run_folder, options_.user));
       RETURN_IF_ERROR(MakeFolderFor(options_.paths.mount_point, options_.user));
-      ASSIGN_OR_RETURN(daemon_, StartVolumeDaemon({.program = options_.program,
-                                                   .lower_folder = options_.paths.lower_folder,
-                                                   .mount_point = options_.paths.mount_point,
-                                                   .control_socket = options_.paths.control_socket,
-                                                   .log_file = options_.paths.state_folder + "/volume.log",
-                                                   .user = options_.user}));
+      const auto started = StartVolumeDaemon({.program = options_.program,
+                                              .lower_folder = options_.paths.lower_folder,
+                                              .mount_point = options_.paths.mount_point,
+                                              .control_socket = options_.paths.control_socket,
+                                              .log_file = options_.paths.state_folder + "/volume.log",
+                                              .user = options_.user});
+      RETURN_IF_ERROR(started.status());
+      Know(started);
     }
     return client_.Open(request);
   }
@@ -95,12 +135,7 @@ class RealNodeVolume : public NodeVolume {
   }
 
   absl::Status CleanUp(const ProcessId& engine) override {
-    if (daemon_.valid()) {
-      RETURN_IF_ERROR(SendSignal(daemon_, SIGKILL));
-      if (!WaitForExit(daemon_, absl::Seconds(5)))
-        return absl::DeadlineExceededError(absl::StrCat("the volume daemon ", daemon_.pid, " does not end"));
-      daemon_ = {};
-    }
+    RETURN_IF_ERROR(EndDaemon());
     return CleanUpDeadMount(options_.paths.mount_point, engine, kSealTimeout);
   }
 
@@ -115,21 +150,56 @@ class RealNodeVolume : public NodeVolume {
     return VolumeStatusFromJson(answer.body);
   }
 
-  // No answer, but a process: one that listens no more is on its way out after sealing, and one that does not answer in time hangs. So does
-  // one that never gets out.
+  // No answer, but a process: one that listens no more is on its way out after sealing, and one that does not answer in time hangs, whoever
+  // it is. So does one that never gets out.
   void LookAtSilentDaemon(const absl::Status& status, VolumeFacts& facts) {
-    if (!daemon_.valid() || !IsRunning(daemon_)) {
+    const bool late = absl::IsDeadlineExceeded(status);
+    if (late && (!daemon_.valid() || !IsRunning(daemon_))) Know(Listener());
+    if (!late && (!daemon_.valid() || !IsRunning(daemon_))) {
       silent_since_.reset();
       return;
     }
     const absl::Duration now = Clock::Real().BootTime();
     if (!silent_since_) silent_since_ = now;
-    facts.daemon_hangs = absl::IsDeadlineExceeded(status) || now - *silent_since_ > kExitTimeout;
+    facts.daemon_hangs = late || now - *silent_since_ > kExitTimeout;
     facts.sealing = !facts.daemon_hangs;
+  }
+
+  // Kills the daemon, and whoever else listens in its place. OK only when nobody is left.
+  absl::Status EndDaemon() {
+    for (int round = 0; round < 3; ++round) {
+      if (!daemon_.valid() || !IsRunning(daemon_)) {
+        const auto listener = Listener();
+        if (absl::IsNotFound(listener.status())) {
+          daemon_ = {};
+          return absl::OkStatus();
+        }
+        if (!listener.ok()) return Prefixed(listener.status(), "a volume daemon that cannot be identified");
+        Know(listener);
+      }
+      RETURN_IF_ERROR(SendSignal(daemon_, SIGKILL));
+      if (!WaitForExit(daemon_, kExitTimeout))
+        return absl::DeadlineExceededError(absl::StrCat("the volume daemon ", daemon_.pid, " does not end"));
+    }
+    return absl::DeadlineExceededError("volume daemons are started as fast as they are killed");
+  }
+
+  absl::StatusOr<ProcessId> Listener() const {
+    return ListenerOf(options_.paths.control_socket, options_.user ? options_.user->uid : geteuid());
+  }
+
+  // Written down: after a restart of the agent a daemon that hangs may not be able to take even a connection.
+  void Know(const absl::StatusOr<ProcessId>& daemon) {
+    if (!daemon.ok() || daemon_ == *daemon) return;
+    daemon_ = *daemon;
+    if (const absl::Status written = WriteProcessRecord(daemon_record_, daemon_); !written.ok()) {
+      Log(LogLevel::kWarning, "the volume daemon's process was not written down", {{"error", std::string(FromAbsl(written.message()))}});
+    }
   }
 
   const RealNodeVolumeOptions options_;
   const VolumeClient client_;
+  const std::string daemon_record_;
   std::optional<absl::Duration> silent_since_;
   ProcessId daemon_;  // last known; for one that does not answer
 };

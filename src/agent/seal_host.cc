@@ -23,7 +23,7 @@ absl::Status SealNode(const AgentConfig& config, const std::optional<UserIds>& u
     RETURN_IF_ERROR(engine->Stop());
   }
   const VolumeFacts facts = volume->Look();
-  if (facts.daemon) {
+  if (facts.daemon || facts.daemon_hangs || facts.sealing) {
     RETURN_IF_ERROR(volume->Seal("HOST_STOPPED", engine_id));
     record.seal_reason = "HOST_STOPPED";
     return StoreNodeRecord(paths.record, record);
