@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <mutex>
+#include <vector>
 
 #include "base/file.h"
 #include "base/pidfd.h"
@@ -22,6 +24,8 @@ namespace latchkey {
 namespace {
 
 constexpr size_t kLongestOutput = 64 << 10;
+// From SIGKILL to a child's end.
+constexpr absl::Duration kLongestDying = absl::Seconds(5);
 
 // Descriptors 0 to 2 of the child.
 struct Stdio {
@@ -164,6 +168,27 @@ void Reap(pid_t pid) {
   }
 }
 
+// Children that were killed and may not have ended yet; reaped at the next opportunity, without waiting.
+class Unreaped {
+ public:
+  static Unreaped& The() {
+    static Unreaped& unreaped = *new Unreaped;
+    return unreaped;
+  }
+  void Add(pid_t pid) {
+    std::lock_guard lock(mutex_);
+    pids_.push_back(pid);
+  }
+  void Reap() {
+    std::lock_guard lock(mutex_);
+    std::erase_if(pids_, [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<pid_t> pids_;
+};
+
 // Keeps SIGPIPE from this thread while it lives, and swallows one that came.
 class NoPipeSignal {
  public:
@@ -281,6 +306,7 @@ absl::StatusOr<ProcessId> Spawn(const SpawnOptions& options) {
 
 absl::StatusOr<RunResult> Run(const SpawnOptions& options, absl::Duration timeout, const std::string& input) {
   const absl::Time deadline = absl::Now() + timeout;
+  Unreaped::The().Reap();
   UniqueFd in_reader, in_writer, out_reader, out_writer;
   RETURN_IF_ERROR(MakePipe(in_reader, in_writer));
   RETURN_IF_ERROR(MakePipe(out_reader, out_writer));
@@ -314,7 +340,10 @@ absl::StatusOr<RunResult> Run(const SpawnOptions& options, absl::Duration timeou
   if (!ended) {
     KillTree(id, absl::Seconds(5)).IgnoreError();
     kill(-id.pid, SIGKILL);  // what has left the tree but not the group
-    Reap(id.pid);
+    // Not for ever: one that sleeps in a dead file system ends only when that answers.
+    WaitForExit(id, kLongestDying);
+    Unreaped::The().Add(id.pid);
+    Unreaped::The().Reap();
     return absl::DeadlineExceededError(absl::StrCat(options.argv.front(), " did not end within ", absl::FormatDuration(timeout)));
   }
   // Not until the end of the stream: a daemon that the program started may hold it for ever.

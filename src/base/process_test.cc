@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -254,6 +255,36 @@ TEST(RunTest, KillsTheWholeGroupAfterTheTimeout) {
   const int background = std::stoi(*ReadFile(folder / "pid"));
   const absl::StatusOr<ProcessId> left = Identify(background);
   EXPECT_TRUE(!left.ok() || WaitForExit(*left, kSoon));
+}
+
+// A tracer keeps a killed child from its parent, as a dead file system does: waitpid() would wait for it.
+TEST(RunTest, DoesNotWaitForAChildThatCannotBeReapedAndReapsItLater) {
+  int told[2], release[2];
+  ASSERT_EQ(pipe(told), 0);
+  ASSERT_EQ(pipe(release), 0);
+  const pid_t tracer = fork();
+  if (tracer == 0) {
+    close(release[1]);
+    char text[32] = {};
+    if (read(told[0], text, sizeof text - 1) <= 0 || ptrace(PTRACE_SEIZE, std::atoi(text), nullptr, nullptr) != 0) _exit(2);
+    pollfd p{release[0], POLLIN, 0};
+    _exit(poll(&p, 1, 60'000) == 1 ? 0 : 3);
+  }
+  const UniqueFd told_reader(told[0]), told_writer(told[1]), release_reader(release[0]);
+  UniqueFd hold(release[1]);
+  const TempFolder folder;
+  SpawnOptions options = Shell("echo $$ >" + folder / "pid" + "; echo $$ >/proc/self/fd/$FD; exec sleep 1000");
+  options.keep_fds = {told_writer.get()};
+  options.env["FD"] = std::to_string(told_writer.get());
+  EXPECT_THAT(latchkey::Run(options, absl::Seconds(3)), StatusIs(absl::StatusCode::kDeadlineExceeded));
+  const pid_t child = std::stoi(*ReadFile(folder / "pid"));
+  EXPECT_EQ(kill(child, 0), 0);  // killed, and still there
+  hold.Reset();
+  int status = 0;
+  ASSERT_EQ(waitpid(tracer, &status, 0), tracer);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  LK_EXPECT_OK(latchkey::Run(Shell("true"), kSoon));
+  EXPECT_EQ(kill(child, 0), -1);
 }
 
 TEST(RunTest, DoesNotWaitForADaemonThatKeepsTheOutputOpen) {
