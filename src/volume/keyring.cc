@@ -71,6 +71,13 @@ bool Keyring::ExtendLease(absl::Duration end) {
   return true;
 }
 
+bool Keyring::ReplaceLease(std::optional<absl::Duration> end) {
+  std::lock_guard lock(lease_mutex_);
+  if (LeaseEnded()) return false;
+  lease_end_ns_ = end ? absl::ToInt64Nanoseconds(*end) : kNoLease;
+  return true;
+}
+
 std::optional<absl::Duration> Keyring::lease_end() const {
   const int64_t end = lease_end_ns_.load();
   if (end == kNoLease) return std::nullopt;

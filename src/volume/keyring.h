@@ -67,6 +67,8 @@ class Keyring {
   void SetLease(std::optional<absl::Duration> end);
   // Never shortens; nothing happens to a volume without a lease. False when the lease has ended already: it cannot come back.
   bool ExtendLease(absl::Duration end);
+  // Like SetLease, which may also shorten or take away; false when the lease has ended already.
+  bool ReplaceLease(std::optional<absl::Duration> end);
   std::optional<absl::Duration> lease_end() const;
   bool LeaseEnded() const;
 

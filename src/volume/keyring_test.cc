@@ -66,6 +66,16 @@ TEST_F(KeyringTest, WaitsForRunningRequests) {
   end.join();
 }
 
+TEST_F(KeyringTest, ALeaseThatHasEndedIsNotReplaced) {
+  keyring_.SetLease(clock_.BootTime() + absl::Seconds(10));
+  EXPECT_TRUE(keyring_.ReplaceLease(clock_.BootTime() + absl::Seconds(5)));
+  EXPECT_EQ(keyring_.lease_end(), clock_.BootTime() + absl::Seconds(5));
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_FALSE(keyring_.ReplaceLease(clock_.BootTime() + absl::Hours(1)));
+  EXPECT_FALSE(keyring_.ReplaceLease(std::nullopt));
+  EXPECT_TRUE(keyring_.LeaseEnded());
+}
+
 TEST_F(KeyringTest, ClearingWipesKeysThatAreStillReferredTo) {
   const auto key = keyring_.Current();
   const FileHeader header;
