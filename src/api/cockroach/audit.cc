@@ -23,8 +23,9 @@ using Entries = std::vector<AuditEntry>;
 
 // The original's word where it has one; ours are spelled alike (its clients accept unknown words).
 std::string ActionWord(const std::string& action) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kWords = {{{"CLUSTER_CREATE", "CREATE_CLUSTER"},
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kWords = {{{"CLUSTER_CREATE", "CREATE_CLUSTER"},
                                                                                            {"CLUSTER_DELETE", "DELETE_CLUSTER"},
+                                                                                           {"CLUSTER_UPDATE", "UPDATE_CLUSTER"},
                                                                                            {"CMEK_ENABLE", "UPDATE_CMEK"},
                                                                                            {"CMEK_ROTATE", "UPDATE_CMEK"},
                                                                                            {"CMEK_REVOKE", "REVOKE_CMEK"},
@@ -37,9 +38,10 @@ std::string ActionWord(const std::string& action) {
   return absl::StrCat("AUDIT_LOG_ACTION_", ToAbsl(word));
 }
 
-json::string_view SourceWord(std::string_view actor) {
-  if (actor == "local") return "AUDIT_LOG_SOURCE_CLI";
-  if (actor.rfind("agent ", 0) == 0) return "AUDIT_LOG_SOURCE_INTERNAL";
+// Of the way in that the entry was written with, never of the actor's name: an API key may be called "local" or "agent 7".
+json::string_view SourceWord(std::string_view source) {
+  if (source == "CLI") return "AUDIT_LOG_SOURCE_CLI";
+  if (source == "INTERNAL") return "AUDIT_LOG_SOURCE_INTERNAL";
   return "AUDIT_LOG_SOURCE_CC_API";
 }
 
@@ -47,7 +49,7 @@ json::object EntryJson(const AuditEntry& entry) {
   return {{"id", std::to_string(entry.id)},
           {"created_at", latchkey::FormatTime(entry.created_at)},
           {"action", ActionWord(entry.action)},
-          {"source", SourceWord(entry.actor)},
+          {"source", SourceWord(entry.source)},
           {"user_email", ""},
           {"service_account_name", entry.actor},
           {"cluster_id", entry.cluster_id},

@@ -18,6 +18,7 @@ class AuditTest : public ApiTest {
     entry.id = control_.audit.empty() ? 3 : control_.audit.back().id + 2;
     entry.created_at = at;
     entry.action = "CMEK_REVOKE";
+    entry.source = "API";
     entry.actor = "ci";
     entry.remote = "192.0.2.1";
     control_.audit.push_back(entry);
@@ -80,6 +81,22 @@ TEST_F(AuditTest, ActionsHaveTheWordsOfTheOriginal) {
   EXPECT_EQ(entry.at("source").as_string(), "AUDIT_LOG_SOURCE_CC_API");
   EXPECT_EQ(entry.at("metadata").at("ip_address").as_string(), "192.0.2.1");
   EXPECT_EQ(entry.at("created_at").as_string(), "2023-11-14T22:13:20.000000Z");
+}
+
+TEST_F(AuditTest, NoNameOfAKeyLooksLikeAHostOrACommandOfTheServer) {
+  Fill(5);
+  control_.audit[0].actor = "local";
+  control_.audit[1].actor = "agent 7";
+  control_.audit[2].source = "CLI";
+  control_.audit[2].actor = "local:root";
+  control_.audit[3].source = "INTERNAL";
+  const std::vector<std::string> expected = {"CC_API", "CC_API", "CLI", "INTERNAL", "CC_API"};
+  for (const char* path : {"/auditlogevents", "/latchkey/audit"}) {
+    const json::object body = Body(Ask("GET", path));
+    for (size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_EQ(body.at("entries").at(i).at("source").as_string(), "AUDIT_LOG_SOURCE_" + expected[i]) << path << i;
+    }
+  }
 }
 
 TEST_F(AuditTest, OurOwnListGoesByNumber) {
