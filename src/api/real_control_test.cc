@@ -145,6 +145,17 @@ TEST_F(RealControlTest, AnOwnerEnablesRotatesRevokesAndRestores) {
   EXPECT_EQ(actions, "CREATE_CLUSTER UPDATE_CMEK UPDATE_CMEK REVOKE_CMEK CMEK_RESTORE DELETE_CLUSTER ");
 }
 
+TEST_F(RealControlTest, AProtectedClusterIsDeletedOnceItsProtectionIsLifted) {
+  JoinHost();
+  const std::string cluster = RunningCluster();
+  EXPECT_EQ(Ask("PATCH", cluster, R"({"delete_protection":"ENABLED"})").status, 200);
+  const HttpResponse refused = Ask("DELETE", cluster);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(json::parse(refused.body).at("code").as_int64(), 9);
+  EXPECT_EQ(Ask("PATCH", cluster, R"({"delete_protection":"DISABLED"})").status, 200);
+  EXPECT_EQ(Ask("DELETE", cluster).status, 200);
+}
+
 TEST_F(RealControlTest, BadKeysAreRefusedAndChangeNothing) {
   JoinHost();
   const std::string cluster = RunningCluster();

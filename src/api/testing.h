@@ -110,6 +110,13 @@ class FakeClusters : public ClusterService {
     cluster.state = "DELETED";
     return cluster;
   }
+  absl::StatusOr<ClusterView> SetDeleteProtection(const Caller&, const std::string& id, bool enabled) override {
+    RETURN_IF_ERROR(failure);
+    RETURN_IF_ERROR(Get(id).status());
+    changes_->Add(enabled ? "clusters.protect" : "clusters.unprotect");
+    clusters[0].delete_protection = enabled ? "ENABLED" : "DISABLED";
+    return Get(id);
+  }
   absl::StatusOr<std::vector<NodeView>> Nodes(const std::string& id, const std::string& region) override {
     RETURN_IF_ERROR(Get(id).status());
     std::vector<NodeView> found;

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "crypto/certificate.h"
 
 namespace latchkey::cockroach {
@@ -25,7 +26,7 @@ constexpr size_t kLongestKey = 512;
 constexpr std::string_view kLatestVersion = "2024-09-16";
 constexpr std::array<std::string_view, 5> kVersions = {"latest", "2022-03-31", "2022-09-20", "2023-04-10", kLatestVersion};
 
-std::string Shown(std::string_view text) { return std::string(text.substr(0, 64)); }
+std::string Shown(std::string_view text) { return CutUtf8(text, 64); }
 
 bool NamesOneCluster(const Match& match) { return match.pattern.find("clusters/{}") != std::string_view::npos; }
 
@@ -109,6 +110,8 @@ Api::Result Api::Dispatch(const Match& match, const HttpRequest& request, const 
       return CreateOne(request, caller);
     case Route::kGetCluster:
       return GetOne(id);
+    case Route::kUpdateCluster:
+      return UpdateOne(request, id, caller);
     case Route::kDeleteCluster:
       return DeleteOne(id, caller);
     case Route::kListNodes:
@@ -183,6 +186,13 @@ Api::Result Api::GetOne(const std::string& id) {
   ASSIGN_OR_RETURN(const ClusterView cluster, control_.clusters().Get(id));
   // A deleted cluster has no nodes to ask for.
   if (cluster.deleted_at) return ClusterJson(cluster);
+  ASSIGN_OR_RETURN(const std::vector<NodeView> nodes, control_.clusters().Nodes(id, ""));
+  return ClusterJson(cluster, nodes);
+}
+
+Api::Result Api::UpdateOne(const HttpRequest& request, const std::string& id, const Caller& caller) {
+  ASSIGN_OR_RETURN(const bool enabled, ParseDeleteProtection(request.body));
+  ASSIGN_OR_RETURN(const ClusterView cluster, control_.clusters().SetDeleteProtection(caller, id, enabled));
   ASSIGN_OR_RETURN(const std::vector<NodeView> nodes, control_.clusters().Nodes(id, ""));
   return ClusterJson(cluster, nodes);
 }

@@ -42,6 +42,7 @@ class Api {
   Result ListClusters(const HttpRequest& request);
   Result CreateOne(const HttpRequest& request, const Caller& caller);
   Result GetOne(const std::string& id);
+  Result UpdateOne(const HttpRequest& request, const std::string& id, const Caller& caller);
   Result DeleteOne(const std::string& id, const Caller& caller);
   Result ListNodes(const HttpRequest& request, const std::string& id, bool details);
   Result ListRegions(const HttpRequest& request);

@@ -93,6 +93,14 @@ TEST_F(ApiTest, AnUnknownClusterIsNotFoundWhereverItIsNamed) {
   EXPECT_THAT(control_.changes.all(), IsEmpty());
 }
 
+TEST_F(ApiTest, WhatAnAnswerQuotesOfAPathIsAlwaysText) {
+  for (const std::string& id : {std::string("%ff"), std::string(63, 'a') + "%c3%a9"}) {
+    const HttpResponse response = Ask("GET", "/clusters/" + id);
+    EXPECT_EQ(response.status, 404);
+    EXPECT_THAT(Error(response), HasSubstr("5: cluster '"));
+  }
+}
+
 TEST_F(ApiTest, TheStatusOfAServiceBecomesTheStatusOfTheAnswer) {
   const struct {
     absl::Status status;

@@ -119,6 +119,10 @@ constexpr BadRequest kClusters[] = {
      "spec.customer_cloud_account"},
     {"EgressPromise", "POST", "/clusters", DEDICATED(NODES R"(,"restrict_egress_traffic":true)"), 501,
      "spec.dedicated.restrict_egress_traffic"},
+    {"UpdateOfNothing", "PATCH", "@", "{}", 501, "UNIMPLEMENTED: of a cluster, only delete_protection"},
+    {"UpdateOfMore", "PATCH", "@", R"({"delete_protection":"DISABLED","labels":{}})", 501, "UNIMPLEMENTED: labels: of a cluster, only"},
+    {"UpdateToAnUnknownWord", "PATCH", "@", R"({"delete_protection":"MAYBE"})", 400, "delete_protection must be one of"},
+    {"UpdateOfWrongType", "PATCH", "@", R"({"delete_protection":true})", 400, "delete_protection must be a string"},
     {"UnknownParent", "POST", "/clusters", CLUSTER("", R"("parent_id":"f1","dedicated":{)" NODES "}"), 400, "the parent must exist"},
 };
 INSTANTIATE_TEST_SUITE_P(Clusters, BadRequestTest, testing::ValuesIn(kClusters), [](const auto& p) { return std::string(p.param.name); });

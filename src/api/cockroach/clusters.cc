@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/status.h"
+#include "base/utf8.h"
 #include "protocol/fields.h"
 
 namespace latchkey::cockroach {
@@ -178,6 +179,22 @@ absl::StatusOr<CreateCluster> ParseCreateCluster(std::string_view body) {
   if (labels != nullptr) RETURN_IF_ERROR(ParseLabels(*labels, "spec.labels", request));
   RETURN_IF_ERROR(ParseDedicated(*dedicated, "spec.dedicated", request));
   return request;
+}
+
+absl::StatusOr<bool> ParseDeleteProtection(std::string_view body) {
+  ASSIGN_OR_RETURN(const json::object object, ParseJsonObject(body));
+  for (const auto& entry : object) {
+    if (entry.key() == "delete_protection") continue;
+    return absl::UnimplementedError(
+        absl::StrCat(CutUtf8({entry.key().data(), entry.key().size()}, 64), ": of a cluster, only delete_protection can be changed"));
+  }
+  if (object.empty()) return absl::UnimplementedError("of a cluster, only delete_protection can be changed");
+  JsonReader reader(object);
+  const std::string word = reader.String("delete_protection");
+  RETURN_IF_ERROR(reader.status());
+  CheckWord(reader, "delete_protection", word, {"ENABLED", "DISABLED"});
+  RETURN_IF_ERROR(reader.status());
+  return word == "ENABLED";
 }
 
 json::object ClusterJson(const ClusterView& cluster, const std::vector<NodeView>& nodes) {

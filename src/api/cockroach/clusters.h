@@ -18,6 +18,10 @@ namespace latchkey::cockroach {
 // path.
 absl::StatusOr<CreateCluster> ParseCreateCluster(std::string_view body);
 
+// UpdateClusterSpecification, of which {"delete_protection": "ENABLED" or "DISABLED"} is built: true for ENABLED. Unimplemented, with the
+// field's name, for anything else that a cluster of the original can be changed in, and for nothing at all.
+absl::StatusOr<bool> ParseDeleteProtection(std::string_view body);
+
 // Cluster. `nodes` fill the DNS names; without them these are empty.
 boost::json::object ClusterJson(const ClusterView& cluster, const std::vector<NodeView>& nodes = {});
 

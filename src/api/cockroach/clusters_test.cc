@@ -134,6 +134,15 @@ TEST_F(ApiTest, RegionsAreThoseThatAnAgentServes) {
   EXPECT_EQ(Body(Ask("GET", "/clusters/available-regions?serverless=true")).at("regions").as_array().size(), 0u);
 }
 
+TEST_F(ApiTest, DeleteProtectionIsWhatCanBeChangedOfACluster) {
+  const HttpResponse on = Ask("PATCH", Cluster(), R"({"delete_protection":"ENABLED"})");
+  EXPECT_EQ(on.status, 200) << on.body;
+  EXPECT_EQ(Body(on).at("delete_protection").as_string(), "ENABLED");
+  EXPECT_EQ(Body(Ask("PATCH", Cluster(), R"({"delete_protection":"DISABLED"})")).at("delete_protection").as_string(), "DISABLED");
+  EXPECT_EQ(Ask("PATCH", "/clusters/" + std::string(kOtherCluster), R"({"delete_protection":"DISABLED"})").status, 404);
+  EXPECT_THAT(control_.changes.all(), testing::ElementsAre("clusters.protect", "clusters.unprotect"));
+}
+
 TEST_F(ApiTest, BackupsAreSaidToBeDisabled) {
   EXPECT_EQ(Ask("GET", Cluster("/backups-config")).body, R"({"enabled":false,"frequency_minutes":1440,"retention_days":30})");
   EXPECT_EQ(Ask("PATCH", Cluster("/backups-config"), R"({"enabled":true})").status, 501);

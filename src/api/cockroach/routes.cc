@@ -37,7 +37,7 @@ const std::vector<Pattern>& Patterns() {
        {{kGet, Route::kGetCmek}, {kPost, Route::kEnableCmek}, {kPut, Route::kUpdateCmek}, {kPatch, Route::kPatchCmek}}},
       {"/clusters", {{kGet, Route::kListClusters}, {kPost, Route::kCreateCluster}}},
       {"/clusters/available-regions", {{kGet, Route::kListRegions}}},
-      {"/clusters/{}", {{kGet, Route::kGetCluster}, {kPatch, kNo}, {kDelete, Route::kDeleteCluster}}},
+      {"/clusters/{}", {{kGet, Route::kGetCluster}, {kPatch, Route::kUpdateCluster}, {kDelete, Route::kDeleteCluster}}},
       {"/clusters/{}/nodes", {{kGet, Route::kListNodes}}},
       {"/clusters/{}/backups-config", {{kGet, Route::kGetBackupsConfig}, {kPatch, kNo}}},
       {"/auditlogevents", {{kGet, Route::kListAudit}}},
@@ -123,10 +123,11 @@ bool Matches(const Segments& pattern, const Segments& path) {
 }
 
 constexpr std::array<std::string_view, kRouteCount> kNames = {
-    "clusters.list",      "clusters.create", "clusters.get",  "clusters.delete",    "nodes.list",    "regions.list",
-    "backups-config.get", "cmek.get",        "cmek.enable",   "cmek.update",        "cmek.patch",    "audit.list",
-    "organization.get",   "agents.list",     "agents.remove", "join-tokens.create", "api-keys.list", "api-keys.create",
-    "api-keys.delete",    "nodes.details",   "audit.own",     "unimplemented",      "wrong-method",  "unknown"};
+    "clusters.list", "clusters.create",    "clusters.get",       "clusters.update",  "clusters.delete",
+    "nodes.list",    "regions.list",       "backups-config.get", "cmek.get",         "cmek.enable",
+    "cmek.update",   "cmek.patch",         "audit.list",         "organization.get", "agents.list",
+    "agents.remove", "join-tokens.create", "api-keys.list",      "api-keys.create",  "api-keys.delete",
+    "nodes.details", "audit.own",          "unimplemented",      "wrong-method",     "unknown"};
 
 }  // namespace
 
@@ -135,6 +136,7 @@ std::string_view RouteName(Route route) { return kNames[static_cast<size_t>(rout
 bool IsChange(Route route) {
   switch (route) {
     case Route::kCreateCluster:
+    case Route::kUpdateCluster:
     case Route::kDeleteCluster:
     case Route::kEnableCmek:
     case Route::kUpdateCmek:

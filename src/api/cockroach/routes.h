@@ -11,6 +11,7 @@ enum class Route {
   kListClusters,
   kCreateCluster,
   kGetCluster,
+  kUpdateCluster,  // delete protection alone
   kDeleteCluster,
   kListNodes,
   kListRegions,

@@ -19,6 +19,7 @@ TEST(RoutesTest, FindsWhatIsBuilt) {
       {"GET", "/api/v1/clusters/available-regions", Route::kListRegions, ""},
       {"GET", "/api/v1/clusters/abc", Route::kGetCluster, "abc"},
       {"GET", "/api/v1/clusters/a%62c", Route::kGetCluster, "abc"},
+      {"PATCH", "/api/v1/clusters/abc", Route::kUpdateCluster, "abc"},
       {"DELETE", "/api/v1/clusters/abc", Route::kDeleteCluster, "abc"},
       {"GET", "/api/v1/clusters/abc/nodes", Route::kListNodes, "abc"},
       {"GET", "/api/v1/clusters/abc/backups-config", Route::kGetBackupsConfig, "abc"},
@@ -43,7 +44,7 @@ TEST(RoutesTest, TellsKnownFromUnknown) {
                            "/api/v1/api-keys", "/api/v1/service-accounts", "/api/v1/clusters/abc/backups"}) {
     EXPECT_EQ(FindRoute("GET", path).route, Route::kUnimplemented) << path;
   }
-  EXPECT_EQ(FindRoute("PATCH", "/api/v1/clusters/abc").route, Route::kUnimplemented);
+  EXPECT_EQ(FindRoute("PATCH", "/api/v1/clusters/abc/backups-config").route, Route::kUnimplemented);
   EXPECT_EQ(FindRoute("POST", "/api/v1/roles/u/CLUSTER/c/CLUSTER_ADMIN").route, Route::kUnimplemented);
   for (const char* path : {"/api/v1/", "/api/v1", "/api/v1/nothing", "/api/v1/clusters/", "/api/v1//clusters", "/api/v1/clusters/abc/cmek/",
                            "/api/v2/clusters", "/api/v1/clusters/abc/cmek/more/and/more/and/more/and", "/api/v1/clusters/%zz"}) {
