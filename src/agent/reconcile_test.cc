@@ -428,7 +428,7 @@ TEST(ReconcileTest, ARootKeyThatThisHostRefusesOpensNothingAndStopsNothing) {
   sealed.in.key.root_problem = "ROOT_REFUSED: x";
   sealed.desired() = running.desired();
   d = sealed.Decide();
-  EXPECT_EQ(d.action, Action::kOpenVolume);
+  ASSERT_EQ(d.action, Action::kOpenVolume);
   EXPECT_EQ(d.kek->id, "kek1");
   EXPECT_EQ(d.wrapping, "");
   EXPECT_EQ(d.lease->id, "kek1");
