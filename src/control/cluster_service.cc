@@ -232,10 +232,6 @@ class Service : public ClusterService {
 
 }  // namespace
 
-absl::StatusOr<ClusterView> ClusterService::SetDeleteProtection(const Caller&, const std::string&, bool) {
-  return absl::UnimplementedError("delete protection cannot be changed here");
-}
-
 std::unique_ptr<ClusterService> MakeClusterService(Core& core) { return std::make_unique<Service>(core); }
 
 }  // namespace latchkey

@@ -129,7 +129,7 @@ class ClusterService {
   // Never busy. FailedPrecondition when delete protection is on. Final.
   virtual absl::StatusOr<ClusterView> Delete(const Caller& caller, const std::string& id) = 0;
   // Sets delete protection. Never busy; what is set already is OK and changes nothing. NotFound for a deleted cluster.
-  virtual absl::StatusOr<ClusterView> SetDeleteProtection(const Caller& caller, const std::string& id, bool enabled);
+  virtual absl::StatusOr<ClusterView> SetDeleteProtection(const Caller& caller, const std::string& id, bool enabled) = 0;
   // `region` may be empty: all. By region, then name.
   virtual absl::StatusOr<std::vector<NodeView>> Nodes(const std::string& id, const std::string& region) = 0;
   // Those that a joined agent serves.
