@@ -112,11 +112,18 @@ absl::StatusOr<ProcessId> StartVolumeDaemon(const VolumeDaemonOptions& options) 
   }
   if (IsMountPoint(options.mount_point)) return FailedPrecondition(options.mount_point, " is a mount point: clean a dead mount up first");
   SpawnOptions spawn;
-  spawn.argv = {options.program,   "volume-daemon",
-                "--lower",         options.lower_folder,
-                "--mount",         options.mount_point,
-                "--control",       options.control_socket,
-                "--lease-poll-ms", absl::StrCat(absl::ToInt64Milliseconds(options.lease_poll))};
+  spawn.argv = {options.program,
+                "volume-daemon",
+                "--lower",
+                options.lower_folder,
+                "--mount",
+                options.mount_point,
+                "--control",
+                options.control_socket,
+                "--lease-poll-ms",
+                absl::StrCat(absl::ToInt64Milliseconds(options.lease_poll)),
+                "--seal-patience-ms",
+                absl::StrCat(absl::ToInt64Milliseconds(options.seal_patience))};
   if (!options.log_file.empty()) spawn.argv.insert(spawn.argv.end(), {"--log", options.log_file});
   if (options.user) {
     spawn.argv.insert(spawn.argv.end(), {"--uid", absl::StrCat(options.user->uid), "--gid", absl::StrCat(options.user->gid)});

@@ -27,6 +27,8 @@ struct VolumeDaemonOptions {
   std::optional<UserIds> user;  // root agent: /dev/fuse is opened and mounted by the caller and handed over, the daemon runs as this user.
                                 // Unset: the daemon mounts by itself (fusermount3), as the calling user
   absl::Duration lease_poll = absl::Milliseconds(200);  // how late a lease's end may be noticed without requests
+  // How long sealing waits for the lower disk, at each of two steps, before it goes on without it.
+  absl::Duration seal_patience = absl::Seconds(10);
 };
 // Starts a daemon, detached, and waits until its control socket answers. The mount is not there before Open. FailedPrecondition when
 // another process holds volume.lock. Needs the lower folder to exist.

@@ -97,11 +97,13 @@ absl::StatusOr<ControlMessage> VolumeDaemon::HandleOpen(const json::object& body
   if (kek.id() != record.id) return DataLoss("kek: the KEK's bytes do not belong to this record");
 
   std::lock_guard change(change_mutex_);
+  RETURN_IF_ERROR(CheckNotSealing());
   {
     std::lock_guard lock(state_mutex_);
-    if (seal_ordered_) return FailedPrecondition("the volume is being sealed: ", seal_reason_);
     if (state_ != VolumeState::kSealed) return FailedPrecondition("the volume is open already");
   }
+  // Its threads still use the file system that a further opening would replace.
+  if (session_ != nullptr) return FailedPrecondition("the mount of a failed opening is still there");
   if (lease_end && *lease_end <= clock_.BootTime()) return FailedPrecondition("the lease would have ended already");
   RETURN_IF_ERROR(LoadKeys(kek, record, create, dek_generation, expected));
   keyring_.SetLease(lease_end);
@@ -125,6 +127,7 @@ absl::StatusOr<ControlMessage> VolumeDaemon::HandleRenew(const json::object& bod
   if (!lease_end) return InvalidArgument("asked_at_ns: is missing");
   ASSIGN_OR_RETURN(const Kek kek, KekFrom(secret.Reveal(SecretAccess{}), std::move(context)));
   std::lock_guard change(change_mutex_);
+  RETURN_IF_ERROR(CheckNotSealing());
   RETURN_IF_ERROR(CheckWrappings(kek));
   if (!keyring_.ExtendLease(*lease_end)) return FailedPrecondition("the lease has ended");
   return ControlMessage();
@@ -144,6 +147,7 @@ absl::StatusOr<ControlMessage> VolumeDaemon::HandleRewrap(const json::object& bo
   if (to.id() != record.id) return DataLoss("to: the KEK's bytes do not belong to this record");
 
   std::lock_guard change(change_mutex_);
+  RETURN_IF_ERROR(CheckNotSealing());
   if (deks_.empty()) return FailedPrecondition("the volume is not open");
   if (keyring_.LeaseEnded()) return FailedPrecondition("the lease has ended");
   const bool wants_dek = new_generation > deks_.back().generation();
@@ -165,8 +169,14 @@ absl::StatusOr<ControlMessage> VolumeDaemon::HandleRewrap(const json::object& bo
   } else {
     RETURN_IF_ERROR(CheckWrappings(to));
   }
-  keyring_.SetLease(lease_end);
+  // It may have ended while the disk took the new file: then it cannot come back.
+  if (!keyring_.ReplaceLease(lease_end)) return FailedPrecondition("the lease has ended");
   return StatusMessage();
+}
+
+absl::Status VolumeDaemon::CheckNotSealing() {
+  std::lock_guard lock(state_mutex_);
+  return seal_ordered_ ? FailedPrecondition("the volume is being sealed: ", seal_reason_) : absl::OkStatus();
 }
 
 absl::StatusOr<ControlMessage> VolumeDaemon::HandleEngine(const json::object& body) {

@@ -12,7 +12,12 @@
 //   3  every inode again, and all names: held descriptors read EIO, mappings get SIGBUS
 //   4  the engine's tree and every process that uses the mount is killed, until none is left
 //   5  keys, ciphers and names are wiped
-//   6  the mount is detached and its connection ended; the threads end
+//   6  the mount is detached and its connection ended; the threads end. While a process is left that cannot be killed, only the connection
+//   is
+//      ended: the mount stays, so that nobody takes the volume for sealed
+//
+// A lower disk that never answers must not keep keys or programs alive: where a request to it, or a change of keys, does not end in time,
+// the connection is ended, the arena wiped, the programs killed, and the process ends at once (EndAtOnce).
 //
 // Then whoever waits in Seal() is answered, the control socket goes, the whole arena is wiped, and the process ends.
 #pragma once
@@ -48,6 +53,8 @@ class VolumeDaemon {
     std::string lower_folder;
     std::string mount_point;
     absl::Duration lease_poll = absl::Milliseconds(200);
+    // How long sealing waits for one step: for the kernel to write back, then for running requests, each time.
+    absl::Duration seal_patience = absl::Seconds(10);
     FilesystemLimits limits;
   };
   VolumeDaemon(Options options, std::unique_ptr<MountHost> host, Clock& clock, Random& random);
@@ -77,6 +84,7 @@ class VolumeDaemon {
   absl::Status CheckWrappings(const Kek& kek) const;
   absl::Status UseNewDek(Dek dek);
 
+  absl::Status CheckNotSealing();
   ControlMessage StatusMessage();
   VolumeStatus Status();
   absl::Status CountNow();
@@ -87,6 +95,8 @@ class VolumeDaemon {
   void Seal();
   void DrainKernel();
   void InvalidateAll();
+  void InvalidateOrEnd();
+  [[noreturn]] void EndAtOnce(const std::string& why);
 
   const Options options_;
   const std::unique_ptr<MountHost> host_;
@@ -94,8 +104,8 @@ class VolumeDaemon {
   Random& random_;
   Keyring keyring_;
 
-  std::mutex change_mutex_;  // one change of keys, lease or mount at a time; taken before state_mutex_
-  std::vector<Dek> deks_;    // all of volume.json, by rising generation; guarded by change_mutex_
+  std::timed_mutex change_mutex_;  // one change of keys, lease or mount at a time; taken before state_mutex_
+  std::vector<Dek> deks_;          // all of volume.json, by rising generation; guarded by change_mutex_
   std::unique_ptr<Filesystem> filesystem_;
   std::unique_ptr<FuseSession> session_;
 

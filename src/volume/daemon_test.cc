@@ -1,4 +1,8 @@
 #include <fcntl.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <set>
 
 #include "volume/daemon_testing.h"
 
@@ -19,6 +23,18 @@ TEST_F(DaemonTest, StartsSealedAndMountsOnlyWhenOpened) {
   EXPECT_EQ(open.deks[0].kek_id, kek_.kek.id());
   EXPECT_TRUE(open.lease_end.has_value());
   EXPECT_TRUE(IsMountPoint(mount_));
+}
+
+TEST_F(DaemonTest, AllThreadsHaveTheSamePriority) {
+  StartAndCreate();
+  std::set<int> priorities;
+  size_t threads = 0;
+  for (const auto& task : std::filesystem::directory_iterator(absl::StrCat("/proc/", daemon_.pid, "/task"))) {
+    ++threads;
+    priorities.insert(getpriority(PRIO_PROCESS, static_cast<id_t>(std::stoi(task.path().filename()))));
+  }
+  EXPECT_GT(threads, static_cast<size_t>(kFuseThreads));
+  EXPECT_EQ(priorities.size(), 1u);
 }
 
 TEST_F(DaemonTest, WhatIsWrittenIsThereAfterSealingAndOpeningAgain) {

@@ -71,7 +71,8 @@ class DaemonTest : public testing::Test {
                                                  .control_socket = folder_ / "control",
                                                  .log_file = folder_ / "log",
                                                  .user = user,
-                                                 .lease_poll = absl::Milliseconds(20)}));
+                                                 .lease_poll = absl::Milliseconds(20),
+                                                 .seal_patience = patience_}));
     return absl::OkStatus();
   }
   absl::StatusOr<VolumeStatus> OpenVolume(bool create, std::optional<absl::Duration> lease = absl::Hours(1)) {
@@ -128,6 +129,7 @@ class DaemonTest : public testing::Test {
   VolumeClient client_{folder_ / "control"};
   TestKek kek_ = TestKek::New();
   ProcessId daemon_;
+  absl::Duration patience_ = absl::Seconds(10);
 };
 
 }  // namespace latchkey

@@ -10,6 +10,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <random>
 #include <set>
@@ -234,6 +235,35 @@ TEST_F(FilesystemTest, LargeFoldersAreListedWhole) {
     }
     EXPECT_EQ(Names(mount_), expected);
   }));
+}
+
+// The answer to a listing lets the program close the folder, on another thread of the daemon: nothing may be left to do for the listing
+// then.
+TEST_F(FilesystemTest, FoldersAreListedAndClosedByManyAtOnce) {
+  ASSERT_TRUE(AsUser([&] {
+    ASSERT_EQ(mkdir(Path("d").c_str(), 0755), 0);
+    for (int i = 0; i < 40; ++i) ASSERT_TRUE(WriteText(Path("d/" + std::to_string(i)), "x"));
+  }));
+  EXPECT_TRUE(AsUser([&] {
+    std::atomic<int> wrong = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 16; ++t) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 400; ++i) {
+          DIR* const folder = opendir(Path("d").c_str());
+          int found = 0;
+          for (; folder != nullptr && readdir(folder) != nullptr; ++found) {
+          }
+          if (folder == nullptr || closedir(folder) != 0 || found != 42) ++wrong;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(wrong, 0);
+  }));
+  // The same daemon, and it has not crashed.
+  EXPECT_TRUE(IsRunning(daemon_));
+  LK_EXPECT_OK(client_.Status());
 }
 
 TEST_F(FilesystemTest, MoreFilesAreOpenThanTheDaemonKeepsDescriptors) {

@@ -67,13 +67,25 @@ absl::StatusOr<std::unique_ptr<FuseSession>> FuseSession::Start(Filesystem& file
   if (fuse_session_custom_io(self->session_, &io, connection.main.get()) != 0) return Internal("libfuse takes no connection");
   self->main_fd_ = connection.main.Release();
   self->clones_ = std::move(connection.clones);
-  for (int i = 0; i < kFuseThreads; ++i) self->threads_.emplace_back([raw = self.get()] { raw->Serve(); });
+  for (int i = 0; i < kFuseThreads; ++i) {
+    self->threads_.emplace_back([raw = self.get()] {
+      raw->Serve();
+      std::lock_guard lock(raw->threads_mutex_);
+      ++raw->threads_ended_;
+      raw->thread_ended_.notify_all();
+    });
+  }
   return self;
 }
 
 FuseSession::~FuseSession() {
   for (std::thread& thread : threads_) thread.join();
   if (session_ != nullptr) fuse_session_destroy(session_);
+}
+
+bool FuseSession::WaitForThreads(absl::Duration timeout) {
+  std::unique_lock lock(threads_mutex_);
+  return thread_ended_.wait_for(lock, absl::ToChronoNanoseconds(timeout), [this] { return threads_ended_ == threads_.size(); });
 }
 
 void FuseSession::Serve() {

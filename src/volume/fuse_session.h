@@ -6,8 +6,13 @@
 #pragma once
 
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 
+#include <atomic>
+#include <condition_variable>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -30,6 +35,9 @@ class FuseSession {
   // Waits for the threads, which end when the mount is gone.
   ~FuseSession();
 
+  // True when all threads have ended by then.
+  bool WaitForThreads(absl::Duration timeout);
+
   // True when the connection has ended (unmounted or aborted by somebody).
   bool Ended() const { return ended_; }
   // Writes back and drops the kernel's pages and attributes of a file. Blocks until it is done, which needs our threads: never call it from
@@ -50,7 +58,9 @@ class FuseSession {
   std::vector<std::thread> threads_;
   std::atomic<size_t> next_clone_ = 0;
   std::atomic<bool> ended_ = false;
-  std::mutex mutex_;
+  std::mutex mutex_, threads_mutex_;
+  std::condition_variable thread_ended_;
+  size_t threads_ended_ = 0;  // guarded by threads_mutex_
   std::function<void()> on_end_;
 };
 

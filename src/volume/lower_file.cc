@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 
 namespace latchkey {
@@ -20,8 +21,15 @@ int LowerDescriptor::Read(uint64_t offset, std::span<uint8_t> out, size_t* got) 
   return 0;
 }
 
+namespace {
+std::atomic<bool> writing_is_stopped = false;
+}  // namespace
+
+void LowerDescriptor::StopWriting() { writing_is_stopped = true; }
+
 int LowerDescriptor::Write(uint64_t offset, std::span<const uint8_t> in) {
   while (!in.empty()) {
+    if (writing_is_stopped) return EIO;
     const ssize_t n = pwrite(fd_, in.data(), in.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno;

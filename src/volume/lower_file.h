@@ -34,6 +34,9 @@ class LowerDescriptor : public LowerFile {
   int Allocate(int mode, uint64_t offset, uint64_t size) override;
   int Sync(bool data_only) override;
   int Size(uint64_t* size) override;
+  // From now on every Write of this process fails with EIO. Called before keys are wiped under running requests: what those would still
+  // encipher must not reach the disk.
+  static void StopWriting();
 
  private:
   int fd_;

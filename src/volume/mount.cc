@@ -53,6 +53,14 @@ std::vector<UniqueFd> CloneFor(int main) {
   return clones;
 }
 
+// An ordinary user may end the connection of a mount of his own, which is what MNT_FORCE does.
+void AbortAsUser(dev_t device) {
+  const std::string abort = absl::StrCat("/sys/fs/fuse/connections/", minor(device), "/abort");
+  if (const UniqueFd fd(open(abort.c_str(), O_WRONLY | O_CLOEXEC)); fd.valid()) {
+    [[maybe_unused]] const ssize_t n = write(fd.get(), "1", 1);
+  }
+}
+
 std::string Fusermount() {
   for (const char* path : {"/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3"}) {
     if (PathExists(path)) return path;
@@ -144,6 +152,16 @@ absl::Status SetReadAhead(dev_t device, int kib) {
   return absl::OkStatus();
 }
 
+void EndConnection(const std::string& mount_point) {
+  const auto mounts = MountsAt(mount_point);
+  if (mounts.empty() || mounts.back().type != kMountType) return;
+  if (geteuid() == 0) {
+    umount2(mount_point.c_str(), MNT_FORCE | UMOUNT_NOFOLLOW);  // EBUSY, where it is in use, comes after the connection's end
+  } else {
+    AbortAsUser(mounts.back().device);
+  }
+}
+
 absl::Status Unmount(const std::string& mount_point) {
   const auto mounts = MountsAt(mount_point);
   if (mounts.empty()) return absl::OkStatus();
@@ -153,11 +171,7 @@ absl::Status Unmount(const std::string& mount_point) {
     if (umount2(mount_point.c_str(), MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW) == 0 || errno == EINVAL) return absl::OkStatus();
     return ErrnoStatus(errno, absl::StrCat("cannot unmount ", mount_point));
   }
-  // An ordinary user may end the connection of a mount of his own, which is what MNT_FORCE does.
-  const std::string abort = absl::StrCat("/sys/fs/fuse/connections/", minor(mounts.back().device), "/abort");
-  if (const UniqueFd fd(open(abort.c_str(), O_WRONLY | O_CLOEXEC)); fd.valid()) {
-    [[maybe_unused]] const ssize_t n = write(fd.get(), "1", 1);
-  }
+  AbortAsUser(mounts.back().device);
   SpawnOptions spawn;
   spawn.argv = {Fusermount(), "-u", "-z", "-q", "--", mount_point};
   spawn.env = {{"PATH", "/usr/bin:/bin"}};
@@ -190,9 +204,12 @@ absl::Status CleanUpDeadMount(const std::string& mount_point, const ProcessId& e
     const auto mounts = MountsAt(mount_point);
     if (mounts.empty()) return absl::OkStatus();
     const std::vector<pid_t> left = KillUsers(mounts.back().device, engine, deadline - absl::Now());
-    RETURN_IF_ERROR(Unmount(mount_point));
-    if (!left.empty())
+    if (!left.empty()) {
+      // The mount stays: it is what shows that somebody still has pages of the volume.
+      EndConnection(mount_point);
       return absl::DeadlineExceededError(absl::StrCat("processes still use ", mount_point, ": ", absl::StrJoin(left, ", ")));
+    }
+    RETURN_IF_ERROR(Unmount(mount_point));
     if (absl::Now() > deadline) return absl::DeadlineExceededError(absl::StrCat("cannot unmount ", mount_point));
   }
 }

@@ -39,6 +39,10 @@ absl::Status SetReadAhead(dev_t device, int kib);
 // when it is gone.
 absl::Status Unmount(const std::string& mount_point);
 
+// Ends the connection of a volume's mount, so that processes stuck in it get errors, and leaves the mount in its place while somebody uses
+// it.
+void EndConnection(const std::string& mount_point);
+
 // Kills, again and again, the engine's tree and every visible process that uses the file system, until none is left. The pids that are left
 // when `timeout` has passed.
 std::vector<pid_t> KillUsers(dev_t device, const ProcessId& engine, absl::Duration timeout);

@@ -33,12 +33,18 @@ class DirectMountHost : public MountHost {
   }
   std::vector<pid_t> KillUsers(absl::Duration timeout) override {
     std::lock_guard lock(mutex_);
+    if (device_ == 0) return {};  // never mounted
     return latchkey::KillUsers(device_, engine_, timeout);
   }
   absl::Status Unmount() override {
     std::lock_guard lock(mutex_);
     return latchkey::Unmount(mount_point_);
   }
+  void EndConnection() override {
+    std::lock_guard lock(mutex_);
+    latchkey::EndConnection(mount_point_);
+  }
+  void Leave() override {}
 
  private:
   const std::string mount_point_;

@@ -25,6 +25,10 @@ class MountHost {
   // SIGKILL to the engine's tree and every visible process that uses the mount, until none is left; the pids left after `timeout`.
   virtual std::vector<pid_t> KillUsers(absl::Duration timeout) = 0;
   virtual absl::Status Unmount() = 0;
+  // Ends the connection: whoever waits in the mount gets an error. The mount itself stays while somebody uses it.
+  virtual void EndConnection() = 0;
+  // This process ends now, perhaps not with all its threads: what it leaves is for the supervisor to clean up. Nothing is asked after this.
+  virtual void Leave() = 0;
 };
 
 // With the rights of this process.

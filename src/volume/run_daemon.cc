@@ -29,6 +29,7 @@ struct Arguments {
   std::string lower, mount, control, log;
   std::optional<UserIds> user;
   absl::Duration lease_poll = absl::Milliseconds(200);
+  absl::Duration seal_patience = absl::Seconds(10);
 };
 
 absl::StatusOr<Arguments> Parse(int argc, char** argv) {
@@ -59,6 +60,8 @@ absl::StatusOr<Arguments> Parse(int argc, char** argv) {
       has_gid = true;
     } else if (name == "--lease-poll-ms" && is_number) {
       arguments.lease_poll = absl::Milliseconds(std::max<int64_t>(number, 1));
+    } else if (name == "--seal-patience-ms" && is_number) {
+      arguments.seal_patience = absl::Milliseconds(std::max<int64_t>(number, 1));
     } else {
       return InvalidArgument(name, ": is unknown or has a bad value");
     }
@@ -81,11 +84,11 @@ size_t RaiseDescriptorLimit() {
   return static_cast<size_t>(limit.rlim_cur);
 }
 
-// A database waits for this daemon at every commit: behind other busy processes that wait would be longer than the work. All threads inherit it.
+// A database waits for this daemon at every commit: behind other busy processes that wait would be longer than the work. Linux keeps it for
+// each thread, which takes it from the one that started it: so it is set before there is a second one.
 constexpr int kNice = -10;
 
 absl::Status BecomeUser(UserIds user) {
-  if (setpriority(PRIO_PROCESS, 0, kNice) != 0) Log(LogLevel::kWarning, "the daemon runs at ordinary priority", {{"error", std::string(strerror(errno))}});
   if (setgroups(0, nullptr) != 0) return ErrnoStatus(errno, "setgroups");
   if (setresgid(user.gid, user.gid, user.gid) != 0) return ErrnoStatus(errno, "setresgid");
   if (setresuid(user.uid, user.uid, user.uid) != 0) return ErrnoStatus(errno, "setresuid");
@@ -108,6 +111,8 @@ void SealOnSignals(VolumeDaemon& daemon, const sigset_t& signals) {
     Log(LogLevel::kError, "the volume daemon cannot start", {{"error", std::string(status.message())}});
     _exit(1);
   };
+  if (arguments.user && setpriority(PRIO_PROCESS, 0, kNice) != 0)
+    Log(LogLevel::kWarning, "the daemon runs at ordinary priority", {{"error", std::string(strerror(errno))}});
   // Few arenas: each thread's would keep memory of its own.
   mallopt(M_ARENA_MAX, 2);
   umask(0);
@@ -122,8 +127,11 @@ void SealOnSignals(VolumeDaemon& daemon, const sigset_t& signals) {
   signal(SIGPIPE, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
 
-  VolumeDaemon::Options options{
-      .lower_folder = arguments.lower, .mount_point = arguments.mount, .lease_poll = arguments.lease_poll, .limits = {}};
+  VolumeDaemon::Options options{.lower_folder = arguments.lower,
+                                .mount_point = arguments.mount,
+                                .lease_poll = arguments.lease_poll,
+                                .seal_patience = arguments.seal_patience,
+                                .limits = {}};
   // The rest is for folders that programs hold open, files without a name, and the connection itself.
   options.limits.descriptors = std::clamp<size_t>(descriptors / 2, 64, 4096);
   auto* daemon = new VolumeDaemon(std::move(options), std::move(host), Clock::Real(), Random::System());

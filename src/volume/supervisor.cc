@@ -1,5 +1,6 @@
 #include "volume/supervisor.h"
 
+#include <absl/time/clock.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -22,6 +23,7 @@ namespace latchkey {
 namespace {
 
 constexpr absl::Duration kCleanUpTimeout = absl::Seconds(60);
+constexpr absl::Duration kChildsEnd = absl::Seconds(5);
 
 class Supervisor {
  public:
@@ -46,8 +48,13 @@ class Supervisor {
   void CleanUp() {
     if (!mounted_) return;
     const std::vector<pid_t> left = KillUsers(device_, engine_, kCleanUpTimeout);
-    const absl::Status status = Unmount(options_.mount_point);
     for (const pid_t pid : left) Log(LogLevel::kError, "a process that uses the volume could not be killed", {{"pid", pid}});
+    if (!left.empty()) {
+      // The mount stays: it is what shows that somebody still has pages of the volume.
+      EndConnection(options_.mount_point);
+      return;
+    }
+    const absl::Status status = Unmount(options_.mount_point);
     if (!status.ok()) Log(LogLevel::kError, "the volume cannot be unmounted", {{"error", std::string(status.message())}});
   }
 
@@ -77,6 +84,9 @@ class Supervisor {
       case SupervisorRequest::kUnmount:
         RETURN_IF_ERROR(Unmount(options_.mount_point));
         mounted_ = false;
+        return absl::OkStatus();
+      case SupervisorRequest::kEndConnection:
+        if (mounted_) EndConnection(options_.mount_point);
         return absl::OkStatus();
     }
     return InvalidArgument("unknown request");
@@ -150,6 +160,13 @@ class SupervisedMountHost : public MountHost {
     SupervisorAnswer answer;
     return Ask({SupervisorRequest::kUnmount, 0, 0, 0}, &answer, nullptr);
   }
+  void EndConnection() override {
+    SupervisorAnswer answer;
+    Ask({SupervisorRequest::kEndConnection, 0, 0, 0}, &answer, nullptr).IgnoreError();
+  }
+  // A thread in the lower disk's driver may keep this process, and its end of the socket, from going: the supervisor must not wait for
+  // that.
+  void Leave() override { shutdown(socket_.get(), SHUT_RDWR); }
 
  private:
   absl::Status Ask(const SupervisorRequest& request, SupervisorAnswer* answer, FuseSession::Connection* connection) {
@@ -217,8 +234,13 @@ int RunSupervisor(const SupervisorOptions& options, UniqueFd socket, pid_t child
   }
   // A closed socket without a death must not leave half a daemon behind.
   kill(child, SIGKILL);
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  // Not for ever: a thread in the driver of a dead disk ends when the disk answers.
+  pollfd gone{death.get(), POLLIN, 0};
+  const absl::Time deadline = absl::Now() + kChildsEnd;
+  while (poll(&gone, 1, static_cast<int>(std::max<int64_t>(0, absl::ToInt64Milliseconds(deadline - absl::Now())))) < 0 && errno == EINTR) {
+  }
+  int status = 1 << 8;
+  while (waitpid(child, &status, WNOHANG) < 0 && errno == EINTR) {
   }
   supervisor.CleanUp();
   unlink(options.control_socket.c_str());

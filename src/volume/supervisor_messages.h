@@ -10,7 +10,7 @@ namespace latchkey {
 inline constexpr int kMostPids = 64;
 
 struct SupervisorRequest {
-  enum What : int32_t { kMount, kReadAhead, kEngine, kKill, kUnmount } what;
+  enum What : int32_t { kMount, kReadAhead, kEngine, kKill, kUnmount, kEndConnection } what;
   int32_t engine_pid;
   uint64_t engine_start_ticks;
   int64_t timeout_ns;
