@@ -46,6 +46,8 @@ Filesystem::Filesystem(UniqueFd data, Keyring& keyring, Random& random, const Fi
   pool_.Pin(*root_);
 }
 
+Filesystem::~Filesystem() { table_.ForgetAll(); }
+
 absl::StatusOr<std::unique_ptr<Filesystem>> Filesystem::Create(UniqueFd data, Keyring& keyring, Random& random,
                                                                const FilesystemLimits& limits) {
   std::unique_ptr<Filesystem> filesystem(new Filesystem(std::move(data), keyring, random, limits));

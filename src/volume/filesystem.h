@@ -37,6 +37,8 @@ class Filesystem {
   static absl::StatusOr<std::unique_ptr<Filesystem>> Create(UniqueFd data, Keyring& keyring, Random& random,
                                                             const FilesystemLimits& limits);
 
+  ~Filesystem();
+
   // For fuse_session_new, with this object as user data.
   static const fuse_lowlevel_ops& Operations();
 

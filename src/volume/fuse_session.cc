@@ -62,6 +62,7 @@ absl::StatusOr<std::unique_ptr<FuseSession>> FuseSession::Start(Filesystem& file
   char* arguments[] = {program, nullptr};
   fuse_args args = FUSE_ARGS_INIT(1, arguments);
   self->session_ = fuse_session_new(&args, &Filesystem::Operations(), sizeof(fuse_lowlevel_ops), &filesystem);
+  fuse_opt_free_args(&args);
   if (self->session_ == nullptr) return Internal("libfuse makes no session");
   const fuse_custom_io io = {.writev = WriteReply, .read = ReadRequest, .splice_receive = nullptr, .splice_send = nullptr};
   if (fuse_session_custom_io(self->session_, &io, connection.main.get()) != 0) return Internal("libfuse takes no connection");

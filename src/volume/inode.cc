@@ -92,6 +92,15 @@ void InodeTable::Forget(Inode& inode, uint64_t lookups) {
   if (inode.lookups_ == 0) released = std::move(inode.held_by_kernel_);
 }
 
+void InodeTable::ForgetAll() {
+  std::vector<InodeRef> released;  // dropped outside the lock
+  std::lock_guard lock(mutex_);
+  for (Inode* inode : alive_) {
+    inode->lookups_ = 0;
+    if (inode->held_by_kernel_ != nullptr) released.push_back(std::move(inode->held_by_kernel_));
+  }
+}
+
 void InodeTable::Opened(Inode& inode) {
   std::lock_guard lock(mutex_);
   ++inode.opens_;

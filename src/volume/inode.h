@@ -99,6 +99,8 @@ class InodeTable {
   InodeRef Add(ino_t number, mode_t type, const InodeRef& parent, const std::string& lower_name);
   InodeRef Find(ino_t number) const;
   void Forget(Inode& inode, uint64_t lookups);
+  // After the end of the connection, when the kernel sends no more.
+  void ForgetAll();
 
   void Opened(Inode& inode);
   // The count that is left.
