@@ -1,5 +1,6 @@
 #include "agent/key_desk.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -155,12 +156,15 @@ class PooledKeyDesk : public KeyDesk {
   void Work() {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
-      if (!jobs_.empty()) {
+      if (!jobs_.empty() && running_jobs_ < std::max(1, options_.threads / 3)) {
         const std::function<void()> job = std::move(jobs_.front());
         jobs_.pop_front();
+        ++running_jobs_;
         lock.unlock();
+        wake_.notify_one();  // leases may be due meanwhile
         job();
         lock.lock();
+        --running_jobs_;
         continue;
       }
       const absl::Duration now = options_.clock->BootTime();
@@ -253,7 +257,8 @@ class PooledKeyDesk : public KeyDesk {
   std::condition_variable wake_;
   std::map<std::string, std::shared_ptr<Desk>> desks_;
   std::map<std::string, int> busy_roots_;
-  std::deque<std::function<void()>> jobs_;
+  std::deque<std::function<void()>> jobs_;  // tests and minting; most of the pool is kept from them, for the leases
+  int running_jobs_ = 0;
   KeyDeskCounters counters_;
   bool stopping_ = false;
   std::vector<std::thread> threads_;

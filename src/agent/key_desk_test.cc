@@ -158,18 +158,47 @@ TEST_F(KeyDeskTest, ASlowKmsDelaysNobodyElse) {
   std::atomic<int> hanging = 0;
   // Hangs for as many calls as the pool may give to one root key.
   kms_->OnCall([&] {
-    if (hanging.fetch_add(1) < 2) released.wait();
+    const bool hangs = [&] {
+      const std::lock_guard lock(mutex_);
+      return hanging.fetch_add(1) < 2;
+    }();
+    event_.notify_all();
+    if (hangs) released.wait();
   });
   Start();
   for (size_t i = 0; i < slow.size(); ++i) desk_->Watch(absl::StrCat("slow", i), WatchOn(slow[i]));
-  ASSERT_TRUE(Await([&] {
-    event_.notify_all();
-    return hanging >= 2;
-  }));
+  ASSERT_TRUE(Await([&] { return hanging >= 2; }));
   std::promise<absl::Status> got;
   auto arrived = got.get_future();
   desk_->Fetch(quick, quick.root, [&](absl::StatusOr<FreshKek> fresh) { got.set_value(fresh.status()); });
   EXPECT_TRUE(Arrives(arrived));
+  release.set_value();
+  desk_->Stop();  // its threads use what this test holds
+}
+
+TEST_F(KeyDeskTest, TestsOfAKeyThatHangsDoNotHoldUpLeases) {
+  std::promise<void> release;
+  auto released = release.get_future().share();
+  std::atomic<bool> testing = true;
+  std::atomic<int> hanging = 0;
+  kms_->OnCall([&] {
+    if (!testing) return;
+    {
+      const std::lock_guard lock(mutex_);
+      ++hanging;
+    }
+    event_.notify_all();
+    released.wait();
+  });
+  Start();
+  for (int i = 0; i < 20; ++i) {
+    desk_->Test({.id = absl::StrCat(i), .cluster_id = "c", .region = "r", .root = Root("local://hangs")}, [](const KeyVerdict&) {});
+  }
+  ASSERT_TRUE(Await([&] { return hanging >= 2; }));
+  testing = false;
+  desk_->Watch("n1", WatchOn(kek_));
+  EXPECT_TRUE(Await([this] { return renewed_.size() >= 2; }));
+  EXPECT_EQ(hanging, 2) << "a third of the pool";
   release.set_value();
   desk_->Stop();  // its threads use what this test holds
 }
