@@ -57,6 +57,23 @@ absl::Status NodeHands::StopEngine(const std::string& seal_reason) {
 }
 
 absl::Status NodeHands::Delete() {
+  if (!record_.deleting) {
+    record_.deleting = true;
+    if (!store_()) {
+      record_.deleting = false;
+      return Unavailable("the node's record cannot be written");
+    }
+  }
+  if (!record_.keys_erased) {
+    const absl::Status erased = volume_->EraseKeys(record_.volume_id);
+    // What was never made has no keys.
+    if (!erased.ok() && (record_.volume_created || !absl::IsNotFound(erased))) return erased;
+    record_.keys_erased = true;
+    if (!store_()) {
+      record_.keys_erased = false;
+      return Unavailable("the node's record cannot be written");
+    }
+  }
   RETURN_IF_ERROR(volume_->Remove());
   record_.deleted = true;
   record_.minted.reset();
@@ -128,8 +145,14 @@ absl::Status NodeHands::Tell(const ProcessId& id) {
   return absl::OkStatus();
 }
 
+// At the last moment: whatever the volume daemon said, an engine on a bare folder would write its data in the clear.
+absl::Status NodeHands::CheckMounted() const {
+  return volume_->Mounted() ? absl::OkStatus() : FailedPrecondition("the volume's mount point is not a mount");
+}
+
 absl::Status NodeHands::Initialise() {
   RETURN_IF_ERROR(prepare_engine_(*record_.desired));
+  RETURN_IF_ERROR(CheckMounted());
   const absl::Status made = engine->Initialise();
   if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   record_.engine_initialised = true;
@@ -143,6 +166,7 @@ absl::Status NodeHands::StartEngine() {
     if (!store_()) return Unavailable("the node's record cannot be written");
   }
   RETURN_IF_ERROR(prepare_engine_(*record_.desired));
+  RETURN_IF_ERROR(CheckMounted());
   ASSIGN_OR_RETURN(engine_id, engine->Start());
   unproven_start = true;
   return Tell(engine_id);

@@ -59,6 +59,7 @@ class NodeHands {
   absl::Status Create(const WrappedKek& kek, const FreshKek& fresh);
   absl::Status Open(const Decision& decision, const FreshKek& fresh);
   absl::Status Tell(const ProcessId& id);
+  absl::Status CheckMounted() const;
   absl::Status Initialise();
   absl::Status StartEngine();
   void HoldOwnerKey(const RootKey& root);

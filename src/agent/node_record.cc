@@ -29,6 +29,8 @@ json::object NodeRecord::ToJson() const {
       {"volume_id", volume_id},
       {"volume_created", volume_created},
       {"engine_initialised", engine_initialised},
+      {"deleting", deleting},
+      {"keys_erased", keys_erased},
       {"deleted", deleted},
       {"highest_generation", highest_generation},
       {"revoked_mark", revoked_mark},
@@ -52,6 +54,8 @@ absl::StatusOr<NodeRecord> NodeRecord::FromJson(const json::object& object) {
   record.volume_id = reader.OptionalString("volume_id");
   record.volume_created = reader.OptionalBool("volume_created", false);
   record.engine_initialised = reader.OptionalBool("engine_initialised", false);
+  record.deleting = reader.OptionalBool("deleting", false);
+  record.keys_erased = reader.OptionalBool("keys_erased", false);
   record.deleted = reader.OptionalBool("deleted", false);
   record.highest_generation = reader.Int("highest_generation");
   record.revoked_mark = reader.OptionalBool("revoked_mark", false);

@@ -19,6 +19,8 @@ struct NodeRecord {
   std::string volume_id;
   bool volume_created = false;      // volume.json was seen with this id: from now on a missing one is VOLUME_MISSING
   bool engine_initialised = false;  // the data folder is complete: from now on an empty one is ENGINE_DATA_MISSING
+  bool deleting = false;            // deletion by order has begun: a missing volume.json is no longer VOLUME_MISSING
+  bool keys_erased = false;         // volume.json is known to be gone: what is left of the volume can be read by nobody
   bool deleted = false;             // a tombstone: the data was deleted by order; never made again
   int64_t highest_generation = 0;
   bool revoked_mark = false;

@@ -222,13 +222,13 @@ class ThreadedNodeRunner : public NodeRunner {
   }
 
   void LookAtEngine(Inputs& in) {
-    const std::optional<ProcessId> found = hands_.engine->Find();
+    const std::optional<ProcessId> found = hands_.engine->Find(in.volume.usable());
     in.engine.running = found.has_value();
     if (found) {
       hands_.engine_id = *found;
       in.engine.known_to_volume = hands_.told == *found;
       const absl::Duration now = options_.clock->BootTime();
-      if (in.volume.open && (!answers_ || now >= next_probe_)) {
+      if (in.volume.usable() && (!answers_ || now >= next_probe_)) {
         const absl::Status probed = hands_.engine->Probe(kProbeTimeout);
         answers_ = probed.ok();
         engine_message_ = Text(probed);
@@ -246,7 +246,7 @@ class ThreadedNodeRunner : public NodeRunner {
         engine_message_ = Text(hands_.engine->Probe(kProbeTimeout));
         retries_.Failed("start engine", absl::Seconds(1), absl::Minutes(1));
       }
-      if (in.volume.open) {
+      if (in.volume.usable()) {
         const auto has_data = hands_.engine->HasData();
         if (has_data.ok()) {
           in.engine.has_data = *has_data;

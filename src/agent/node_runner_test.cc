@@ -417,19 +417,5 @@ TEST_F(NodeRunnerTest, WithoutARecordOnDiskDoorsAreClosedButNotOpened) {
   EXPECT_TRUE(ReachRunning()) << Seen();
 }
 
-TEST_F(NodeRunnerTest, DeletesByOrderAndKeepsATombstone) {
-  ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
-  desired_.deleted = true;
-  Change();
-  ASSERT_TRUE(Reach([](const ObservedNode& o) { return o.volume == VolumeState::kDeleted; })) << Seen();
-  EXPECT_EQ(host_->Get(&HostInMemory::removed), 1);
-  EXPECT_THAT(host_->Get(&HostInMemory::sealed), Contains("DELETED"));
-  desired_.deleted = false;
-  desired_.volume_id.clear();
-  Change();
-  EXPECT_TRUE(Reach([](const ObservedNode& o) { return o.problem.starts_with("DELETED"); })) << Seen();
-  EXPECT_EQ(host_->Get(&HostInMemory::created), 1);
-}
-
 }  // namespace
 }  // namespace latchkey

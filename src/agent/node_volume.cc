@@ -23,7 +23,7 @@
 namespace latchkey {
 namespace {
 
-constexpr absl::Duration kStatusTimeout = absl::Seconds(2);
+constexpr int kLeastSilences = 3;  // one long one may be this host's own sleep
 constexpr absl::Duration kExitTimeout = absl::Seconds(5);
 constexpr absl::Duration kSealTimeout = absl::Seconds(10);
 
@@ -71,7 +71,7 @@ class RealNodeVolume : public NodeVolume {
     if (status.ok()) {
       facts.daemon = true;
       if (!daemon_.valid() || !IsRunning(daemon_)) Know(Listener());
-      silent_since_.reset();
+      Heard();
       facts.open = status->state == VolumeState::kOpen;
       facts.sealing = status->state == VolumeState::kSealing;
       facts.lease_end = status->lease_end;
@@ -81,10 +81,18 @@ class RealNodeVolume : public NodeVolume {
         facts.volume_id = status->volume_id;
         facts.revision = status->revision;
         facts.deks = status->deks;
+        last_heard_ = facts;
         return facts;
       }
     } else {
       LookAtSilentDaemon(status.status(), facts);
+      if (facts.silent && last_heard_) {
+        const bool mounted = facts.mounted;
+        facts = *last_heard_;
+        facts.mounted = mounted;
+        facts.silent = true;
+        return facts;
+      }
     }
     const auto file = VolumeFile::Load(options_.paths.lower_folder);
     if (file.ok()) {
@@ -108,7 +116,7 @@ class RealNodeVolume : public NodeVolume {
     if (!client_.Status().ok()) {
       if (!request.create_volume_id.empty()) RETURN_IF_ERROR(MakeFolderFor(options_.paths.lower_folder, options_.user));
       RETURN_IF_ERROR(MakeFolderFor(options_.paths.run_folder, options_.user));
-      RETURN_IF_ERROR(MakeFolderFor(options_.paths.mount_point, options_.user));
+      RETURN_IF_ERROR(MakeMountPoint(options_.paths.mount_point));
       const auto started = StartVolumeDaemon({.program = options_.program,
                                               .lower_folder = options_.paths.lower_folder,
                                               .mount_point = options_.paths.mount_point,
@@ -139,6 +147,23 @@ class RealNodeVolume : public NodeVolume {
     return CleanUpDeadMount(options_.paths.mount_point, engine, kSealTimeout);
   }
 
+  bool Mounted() override { return IsMountPoint(options_.paths.mount_point); }
+
+  absl::Status EraseKeys(const std::string& volume_id) override {
+    const std::string& folder = options_.paths.lower_folder;
+    const std::string path = folder + "/" + kVolumeFileName;
+    const auto file = VolumeFile::Load(folder);
+    if (absl::IsNotFound(file.status())) {
+      // Every volume's folder has a lock file. One without is the place of a disk that is not mounted.
+      if (!PathExists(folder + "/" + kVolumeLockName)) return NotFound(folder, " is not the folder of a volume; is its disk mounted?");
+    } else {
+      RETURN_IF_ERROR(file.status());
+      if (file->volume_id != volume_id) return FailedPrecondition(folder, " holds another volume, ", file->volume_id);
+      if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, "cannot remove " + path);
+    }
+    return SyncFolder(folder);
+  }
+
   absl::Status Remove() override { return RemoveTree(options_.paths.lower_folder); }
 
  private:
@@ -146,23 +171,38 @@ class RealNodeVolume : public NodeVolume {
   absl::StatusOr<VolumeStatus> StatusSoon() const {
     ControlMessage request;
     request.body = {{"op", "status"}};
-    ASSIGN_OR_RETURN(const ControlMessage answer, ControlCall(options_.paths.control_socket, std::move(request), kStatusTimeout));
+    ASSIGN_OR_RETURN(const ControlMessage answer, ControlCall(options_.paths.control_socket, std::move(request), options_.status_timeout));
     return VolumeStatusFromJson(answer.body);
   }
 
-  // No answer, but a process: one that listens no more is on its way out after sealing, and one that does not answer in time hangs, whoever
-  // it is. So does one that never gets out.
+  void Heard() {
+    silent_since_.reset();
+    silences_ = 0;
+    last_heard_.reset();
+  }
+
+  // No answer, but a process: one that listens no more is on its way out after sealing, and hangs when it never gets out. One that does not
+  // answer in time, whoever it is, may be held up by its disk, and hangs when that lasts.
   void LookAtSilentDaemon(const absl::Status& status, VolumeFacts& facts) {
     const bool late = absl::IsDeadlineExceeded(status);
     if (late && (!daemon_.valid() || !IsRunning(daemon_))) Know(Listener());
     if (!late && (!daemon_.valid() || !IsRunning(daemon_))) {
-      silent_since_.reset();
+      Heard();
       return;
     }
-    const absl::Duration now = Clock::Real().BootTime();
-    if (!silent_since_) silent_since_ = now;
-    facts.daemon_hangs = late || now - *silent_since_ > kExitTimeout;
-    facts.sealing = !facts.daemon_hangs;
+    const absl::Duration now = options_.clock->BootTime();
+    if (!silent_since_) {
+      silent_since_ = now;
+      Log(LogLevel::kWarning, "the volume daemon does not answer", {{"error", std::string(FromAbsl(status.message()))}});
+    }
+    ++silences_;
+    const absl::Duration silence = now - *silent_since_;
+    const bool sealing = last_heard_ && last_heard_->sealing;  // no database is served any more, so nothing is waited for
+    const bool long_silent = silence > options_.longest_silence && silences_ >= kLeastSilences;
+    facts.daemon_hangs = late ? sealing || long_silent : silence > kExitTimeout;
+    facts.silent = late && !facts.daemon_hangs;
+    facts.sealing = !late && !facts.daemon_hangs;
+    if (!late) last_heard_.reset();
   }
 
   // Kills the daemon, and whoever else listens in its place. OK only when nobody is left.
@@ -201,7 +241,9 @@ class RealNodeVolume : public NodeVolume {
   const VolumeClient client_;
   const std::string daemon_record_;
   std::optional<absl::Duration> silent_since_;
-  ProcessId daemon_;  // last known; for one that does not answer
+  int silences_ = 0;
+  std::optional<VolumeFacts> last_heard_;  // while the volume was open or sealing
+  ProcessId daemon_;                       // last known; for one that does not answer
 };
 
 }  // namespace
@@ -217,6 +259,17 @@ absl::Status MakeFolderFor(const std::string& path, const std::optional<UserIds>
   if (fstat(folder.get(), &st) != 0) return ErrnoStatus(errno, "cannot look at " + path);
   if (st.st_uid == user->uid && st.st_gid == user->gid) return absl::OkStatus();
   if (fchownat(folder.get(), "", user->uid, user->gid, AT_EMPTY_PATH) != 0) return ErrnoStatus(errno, "cannot hand over " + path);
+  return absl::OkStatus();
+}
+
+absl::Status MakeMountPoint(const std::string& path) {
+  if (IsMountPoint(path)) return FailedPrecondition(path, " is a mount point: clean a dead mount up first");
+  if (geteuid() != 0) return MakeFolderFor(path, std::nullopt);
+  if (mkdir(path.c_str(), 0555) != 0 && errno != EEXIST) return ErrnoStatus(errno, "cannot make " + path);
+  const UniqueFd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder.valid()) return ErrnoStatus(errno, "cannot use " + path);
+  // An earlier version handed it to the engine's user.
+  if (fchown(folder.get(), 0, 0) != 0 || fchmod(folder.get(), 0555) != 0) return ErrnoStatus(errno, "cannot keep " + path);
   return absl::OkStatus();
 }
 

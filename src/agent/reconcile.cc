@@ -41,7 +41,8 @@ bool EverythingUnder(const std::vector<ObservedDek>& deks, const WrappedKek& kek
 
 // Stops and seals whatever is there; false when nothing is left to do.
 bool BringDown(const Inputs& in, const std::string& reason, Decision& out) {
-  if (in.volume.daemon_hangs) {
+  // Only what shall stay up is given time to answer.
+  if (in.volume.daemon_hangs || in.volume.silent) {
     out.action = Action::kSeal;  // an engine whose files hang cannot stop, gently or not, before its mount goes
   } else if (in.engine.running) {
     out.action = Action::kStopEngine;
@@ -64,6 +65,22 @@ bool MayDelete(const Inputs& in) {
   return !in.record.volume_id.empty() && in.record.desired->volume_id == in.record.volume_id;
 }
 
+// What stands against removing what the lower folder holds; empty when nothing does.
+std::string DeletionProblem(const Inputs& in) {
+  const NodeRecord& record = in.record;
+  switch (in.volume.file) {
+    case VolumeFacts::File::kUnreadable:
+      return absl::StrCat("VOLUME_UNREADABLE: ", in.volume.file_error);
+    case VolumeFacts::File::kAbsent:
+      if (!record.volume_created || record.deleting) return "";
+      return absl::StrCat("VOLUME_MISSING: volume ", record.volume_id, " is to be deleted and is not there; is its disk mounted?");
+    case VolumeFacts::File::kThere:
+      if (in.volume.volume_id == record.volume_id) return "";
+      return absl::StrCat("DELETE_REFUSED: the folder holds another volume, ", in.volume.volume_id);
+  }
+  return "";
+}
+
 void Rest(const Inputs& in, Decision& out) {
   const DesiredNode& desired = *in.record.desired;
   const std::string reason = desired.deleted ? "DELETED" : desired.revoked ? "REVOKED" : "PAUSED";
@@ -72,11 +89,12 @@ void Rest(const Inputs& in, Decision& out) {
         absl::StrCat("DELETE_REFUSED: the order names volume \"", desired.volume_id, "\", but this node's is ", in.record.volume_id);
   }
   if (BringDown(in, reason, out)) return;
-  if (desired.deleted && out.problem.empty()) {
-    out.action = Action::kDelete;
+  if (desired.deleted) {
+    if (out.problem.empty()) out.problem = DeletionProblem(in);
+    if (out.problem.empty()) out.action = Action::kDelete;
     return;
   }
-  out.applied = !desired.deleted;
+  out.applied = true;
 }
 
 // What stands against touching the volume in the lower folder; empty when nothing does.
@@ -90,6 +108,7 @@ std::string VolumeProblem(const Inputs& in) {
     case VolumeFacts::File::kUnreadable:
       return absl::StrCat("VOLUME_UNREADABLE: ", in.volume.file_error);
     case VolumeFacts::File::kAbsent:
+      if (record.deleting) return "DELETED: the deletion of this node's data by order has begun; it is not made again";
       if (record.volume_created)
         return absl::StrCat("VOLUME_MISSING: volume ", record.volume_id, " was created here and is not there; is its disk mounted?");
       return "";
@@ -200,6 +219,11 @@ void KeepOpen(const Inputs& in, Decision& out) {
   if (wrapping != nullptr) out.lease = *wrapping;
 
   const EngineFacts& engine = in.engine;
+  if (!in.volume.mounted) {
+    // What an engine wrote there now would lie beside the volume, in the clear.
+    if (out.problem.empty()) out.problem = "MOUNT_MISSING: the volume is open, but its mount point is not a mount";
+    return;
+  }
   if (engine.running) {
     if (!engine.known_to_volume) out.action = Action::kTellVolume;
     out.applied = engine.known_to_volume && engine.answers && keys_settled && out.problem.empty();
@@ -269,8 +293,9 @@ Decision Reconcile(const Inputs& in) {
       BringDown(in, "LEASE_ENDED", out);
       return out;
     }
+    if (in.volume.silent) return out;  // nothing else can be done with a daemon that does not answer
   } else {
-    if (in.volume.sealing) return out;
+    if (in.volume.sealing || in.volume.silent) return out;
     // Without its daemon a mount, and an engine on it, are remains that may still show plaintext.
     if (in.engine.running || in.volume.daemon_hangs || (in.volume.mounted && !in.volume.daemon)) {
       out.action = in.volume.daemon_hangs ? Action::kSeal : Action::kCleanUpDeadMount;
@@ -297,8 +322,10 @@ VolumeState VolumeStateOf(const Inputs& in, Action under_way) {
   if (in.volume.open) return under_way == Action::kSeal ? VolumeState::kSealing : VolumeState::kOpen;
   if (under_way == Action::kCreateVolume || under_way == Action::kOpenVolume) return VolumeState::kOpening;
   // Not sealed yet: somebody may still hold plaintext.
-  if (in.volume.sealing || in.volume.mounted || in.volume.daemon_hangs || in.engine.running) return VolumeState::kSealing;
-  if (in.volume.file == VolumeFacts::File::kAbsent) return record.volume_created ? VolumeState::kMissing : VolumeState::kNone;
+  if (in.volume.sealing || in.volume.mounted || in.volume.daemon_hangs || in.volume.silent || in.engine.running)
+    return VolumeState::kSealing;
+  if (in.volume.file == VolumeFacts::File::kAbsent)
+    return record.volume_created && !record.deleting ? VolumeState::kMissing : VolumeState::kNone;
   return VolumeState::kSealed;
 }
 

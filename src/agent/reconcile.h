@@ -21,12 +21,18 @@ struct VolumeFacts {
   int64_t revision = 0;
   std::vector<ObservedDek> deks;  // one entry a wrapping
   bool daemon = false;            // answers on its control socket
-  bool daemon_hangs = false;      // is there and does not answer in time
+  bool daemon_hangs = false;      // is there and has not answered for long
+  // Is there and did not answer in time, this once. What it said last stands in for an answer; when it has said nothing yet, neither `open`
+  // nor `daemon` is set.
+  bool silent = false;
   bool open = false;
   bool sealing = false;                     // with daemon: it seals; without: it has sealed and is ending
   bool mounted = false;                     // a mount, dead or alive, is on the mount point
   std::optional<absl::Duration> lease_end;  // boot clock
   int64_t unsynced_headers = 0;
+
+  // Files on the mount answer, as far as can be told without asking one.
+  bool usable() const { return open && mounted && !silent; }
 };
 
 struct EngineFacts {

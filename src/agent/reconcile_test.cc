@@ -250,6 +250,82 @@ TEST(ReconcileTest, DeletesOnlyWhatIsNamedByNodeAndVolume) {
   }
 }
 
+TEST(ReconcileTest, DeletesNothingThatIsNotThereOrIsAnother) {
+  Case c;
+  c.desired().deleted = true;
+  c.File(kOtherVolume);
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_THAT(c.Decide().problem, StartsWith("DELETE_REFUSED: the folder holds another volume"));
+
+  c.in.volume = {};
+  EXPECT_EQ(c.Decide().action, Action::kNone) << "its disk may only not be mounted";
+  EXPECT_THAT(c.Decide().problem, StartsWith("VOLUME_MISSING"));
+  EXPECT_FALSE(c.Decide().applied);
+  EXPECT_EQ(VolumeStateOf(c.in, Action::kNone), VolumeState::kMissing);
+
+  c.in.record.deleting = true;
+  EXPECT_EQ(c.Decide().action, Action::kDelete) << "it has begun";
+  c.File(kOtherVolume);
+  EXPECT_EQ(c.Decide().action, Action::kNone) << "but not with another";
+
+  c.in.volume.file = VolumeFacts::File::kUnreadable;
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_THAT(c.Decide().problem, StartsWith("VOLUME_UNREADABLE"));
+
+  Case never;
+  never.NeverMade().desired().deleted = true;
+  EXPECT_EQ(never.Decide().action, Action::kDelete);
+}
+
+TEST(ReconcileTest, WhatIsHalfDeletedIsNotMadeAgain) {
+  Case c;
+  c.in.record.deleting = true;
+  c.in.record.volume_created = false;
+  c.in.volume = {};
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_THAT(c.Decide().problem, StartsWith("DELETED"));
+}
+
+TEST(ReconcileTest, AShortSilenceOfTheDaemonStopsNothing) {
+  Case c;
+  c.Running().in.volume.silent = true;
+  EXPECT_EQ(c.Decide().action, Action::kNone);
+  EXPECT_TRUE(c.Decide().lease) << "the KMS is still asked";
+  EXPECT_EQ(VolumeStateOf(c.in, Action::kNone), VolumeState::kOpen);
+  c.in.engine = {};
+  EXPECT_EQ(c.Decide().action, Action::kNone) << "no engine is started on a mount that may hang";
+
+  Case found;  // by an agent that has just been started
+  found.in.volume.silent = found.in.volume.mounted = true;
+  found.in.engine.running = true;
+  EXPECT_EQ(found.Decide().action, Action::kNone);
+  EXPECT_EQ(VolumeStateOf(found.in, Action::kNone), VolumeState::kSealing);
+}
+
+TEST(ReconcileTest, ASilentDaemonIsNotWaitedForWhenItsVolumeShallClose) {
+  for (const char* reason : {"REVOKED", "KMS_REFUSED", "LEASE_ENDED"}) {
+    Case c;
+    c.Running().in.volume.silent = true;
+    c.desired().revoked = reason == std::string("REVOKED");
+    c.in.key.refused = reason == std::string("KMS_REFUSED");
+    if (reason == std::string("LEASE_ENDED")) c.in.volume.lease_end = c.in.now;
+    EXPECT_EQ(c.Decide().action, Action::kSeal) << reason;
+    EXPECT_EQ(c.Decide().seal_reason, reason);
+  }
+}
+
+TEST(ReconcileTest, NoEngineIsPutOnABareMountPoint) {
+  for (const bool has_data : {false, true}) {
+    Case c;
+    c.Open().in.volume.mounted = false;
+    c.in.engine.has_data = has_data;
+    c.in.record.engine_initialised = has_data;
+    EXPECT_EQ(c.Decide().action, Action::kNone);
+    EXPECT_THAT(c.Decide().problem, StartsWith("MOUNT_MISSING"));
+    EXPECT_FALSE(c.Decide().applied);
+  }
+}
+
 TEST(ReconcileTest, ATombstoneIsNotMadeAgain) {
   Case c;
   c.in.record.deleted = true;

@@ -16,14 +16,16 @@ absl::Status SealNode(const AgentConfig& config, const std::optional<UserIds>& u
   const NodePaths paths(config, node_id);
   ASSIGN_OR_RETURN(NodeRecord record, LoadNodeRecord(paths.record));
   const auto volume = MakeNodeVolume(config, user, node_id);
+  const VolumeFacts facts = volume->Look();
+  const bool hangs = facts.daemon_hangs || facts.silent;
   ProcessId engine_id;
   if (record.desired) {
     ASSIGN_OR_RETURN(const auto engine, MakeNodeEngine(config, user, *record.desired, record.port));
-    engine_id = engine->Find().value_or(ProcessId{});
-    RETURN_IF_ERROR(engine->Stop());
+    engine_id = engine->Find(facts.usable()).value_or(ProcessId{});
+    // One whose files hang cannot stop before its mount goes.
+    if (!hangs) RETURN_IF_ERROR(engine->Stop());
   }
-  const VolumeFacts facts = volume->Look();
-  if (facts.daemon || facts.daemon_hangs || facts.sealing) {
+  if (facts.daemon || hangs || facts.sealing) {
     RETURN_IF_ERROR(volume->Seal("HOST_STOPPED", engine_id));
     record.seal_reason = "HOST_STOPPED";
     return StoreNodeRecord(paths.record, record);

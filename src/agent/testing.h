@@ -26,18 +26,24 @@ struct HostInMemory {
   std::mutex mutex;
   // The disk.
   std::optional<VolumeFile> file;
-  bool disk_mounted = true;
+  bool disk_mounted = true, remove_fails = false;
   bool data = false;
   // The volume daemon.
-  bool daemon = false, mount = false;
+  bool daemon = false, mount = false, daemon_silent = false;
+  bool mounted_at_last = true;  // false: the mount goes between a look and what follows it
   std::vector<Dek> deks;
   std::optional<absl::Duration> lease_end;
   ProcessId engine_to_kill;
   // The engine.
   bool engine_running = false, engine_ready = true;
   // Counts of what was done.
-  int opened = 0, created = 0, rewrapped = 0, cleaned = 0, removed = 0, initialised = 0, started = 0, stopped = 0;
+  int looked_in_vain = 0;  // into a volume that was not there to be looked into
+  int looks = 0;
+  int opened = 0, created = 0, rewrapped = 0, cleaned = 0, erased = 0, removed = 0, initialised = 0, started = 0, stopped = 0;
   std::vector<std::string> sealed;
+
+  // With the lock held.
+  bool hidden() const { return !daemon || !mount || daemon_silent; }
 
   void KillDaemon() {
     const std::lock_guard lock(mutex);
@@ -62,9 +68,11 @@ class VolumeInMemory : public NodeVolume {
   VolumeFacts Look() override {
     const std::lock_guard lock(host_->mutex);
     EndLease();
+    ++host_->looks;
     VolumeFacts facts;
     facts.daemon = facts.open = host_->daemon;
     facts.mounted = host_->mount;
+    facts.silent = host_->daemon && host_->daemon_silent;
     facts.lease_end = host_->lease_end;
     if (!host_->file || !host_->disk_mounted) return facts;
     facts.file = VolumeFacts::File::kThere;
@@ -136,10 +144,20 @@ class VolumeInMemory : public NodeVolume {
     Close();
     return absl::OkStatus();
   }
+  bool Mounted() override { return host_->Get(&HostInMemory::mount) && host_->Get(&HostInMemory::mounted_at_last); }
+  absl::Status EraseKeys(const std::string& volume_id) override {
+    const std::lock_guard lock(host_->mutex);
+    ++host_->erased;
+    if (!host_->disk_mounted) return NotFound("no folder of a volume; is its disk mounted?");
+    if (host_->file && host_->file->volume_id != volume_id) return FailedPrecondition("another volume");
+    host_->file.reset();
+    return absl::OkStatus();
+  }
   absl::Status Remove() override {
     const std::lock_guard lock(host_->mutex);
     ++host_->removed;
-    host_->file.reset();
+    if (host_->file) return FailedPrecondition("its keys were not erased");
+    if (host_->remove_fails) return Unavailable("busy");
     host_->data = false;
     return absl::OkStatus();
   }
@@ -177,7 +195,11 @@ class EngineInMemory : public Engine {
   explicit EngineInMemory(std::shared_ptr<HostInMemory> host) : host_(std::move(host)) {}
   std::string_view name() const override { return "in memory"; }
   EngineEndpoint endpoint() const override { return {}; }
-  absl::StatusOr<bool> HasData() override { return host_->Get(&HostInMemory::data); }
+  absl::StatusOr<bool> HasData() override {
+    const std::lock_guard lock(host_->mutex);
+    if (host_->hidden()) ++host_->looked_in_vain;
+    return host_->data;
+  }
   absl::Status Initialise() override {
     const std::lock_guard lock(host_->mutex);
     if (host_->data) return absl::AlreadyExistsError("data");
@@ -192,8 +214,9 @@ class EngineInMemory : public Engine {
     ++host_->started;
     return ProcessId{1'000'000 + host_->started, 1};
   }
-  std::optional<ProcessId> Find() override {
+  std::optional<ProcessId> Find(bool in_volume) override {
     const std::lock_guard lock(host_->mutex);
+    if (in_volume && host_->hidden()) ++host_->looked_in_vain;
     if (!host_->engine_running) return std::nullopt;
     return ProcessId{1'000'000 + host_->started, 1};
   }

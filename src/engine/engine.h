@@ -47,11 +47,13 @@ class Engine {
   // Starts (detached, own session, RLIMIT_CORE 0) and returns its root process at once; readiness is Probe()'s. Refuses when it runs
   // already.
   virtual absl::StatusOr<ProcessId> Start() = 0;
-  // The running process found again after a restart of the agent (pid and start time kept in state_folder), or nullopt.
-  virtual std::optional<ProcessId> Find() = 0;
+  // The running process found again after a restart of the agent (pid and start time kept in state_folder), or nullopt. With `in_volume` a
+  // lost record is made good from what the engine wrote into its volume; without, the mount is not touched: a dead one would hang.
+  virtual std::optional<ProcessId> Find(bool in_volume) = 0;
   // OK when it answers an authenticated query. Unavailable while it starts or recovers.
   virtual absl::Status Probe(absl::Duration timeout) = 0;
-  // Fast (10 s), then immediate (5 s), then kill of the whole tree. OK when no process of it is left.
+  // Fast (10 s), then immediate (5 s), then kill of the whole tree. OK when no process of it is left. Like Kill(), stops what
+  // Find(false) finds.
   virtual absl::Status Stop() = 0;
   // The stop without waiting for sessions to end well: kill of the tree.
   virtual absl::Status Kill() = 0;

@@ -50,7 +50,7 @@ class Postgresql : public Engine {
 
   absl::StatusOr<ProcessId> Start() override {
     RETURN_IF_ERROR(CheckLayout());
-    if (Find()) return FailedPrecondition("PostgreSQL runs already");
+    if (Find(true)) return FailedPrecondition("PostgreSQL runs already");
     ASSIGN_OR_RETURN(const bool has_data, HasData());
     if (!has_data) return FailedPrecondition("the volume holds no PostgreSQL data folder");
     RETURN_IF_ERROR(RemoveLeftOvers());
@@ -73,9 +73,9 @@ class Postgresql : public Engine {
     return id;
   }
 
-  std::optional<ProcessId> Find() override {
+  std::optional<ProcessId> Find(bool in_volume) override {
     if (auto recorded = FindRecordedProcess(RecordPath())) return recorded;
-    return FindByLockFile();
+    return in_volume ? FindByLockFile() : std::nullopt;
   }
 
   absl::Status Probe(absl::Duration timeout) override {
@@ -114,14 +114,14 @@ class Postgresql : public Engine {
   }
 
   absl::Status Stop() override {
-    const auto id = Find();
+    const auto id = Find(false);
     if (!id) return absl::OkStatus();
     // Fast shutdown, then immediate (PostgreSQL 15 manual, section 19.5).
     return StopProcessTree(*id, {{SIGINT, absl::Seconds(10)}, {SIGQUIT, absl::Seconds(5)}});
   }
 
   absl::Status Kill() override {
-    const auto id = Find();
+    const auto id = Find(false);
     if (!id) return absl::OkStatus();
     return StopProcessTree(*id, {});
   }
@@ -196,7 +196,7 @@ class Postgresql : public Engine {
   }
 
   // Lock files of a postmaster that was killed. PostgreSQL takes any living process with the same pid and user for the old one and refuses
-  // to start; the volume daemon or another node's engine may well have got that pid. That none runs here is known from Find().
+  // to start; the volume daemon or another node's engine may well have got that pid. That none runs here is known from Find(true).
   absl::Status RemoveLeftOvers() {
     ASSIGN_OR_RETURN(const RunResult removed, RunAs(layout_.user,
                                                     {"/bin/sh", "-c", R"(rm -f -- "$1" "$2"/.s.PGSQL.*)", "sh",

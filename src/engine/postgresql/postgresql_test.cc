@@ -121,12 +121,12 @@ TEST_F(PostgresqlTest, IsInitialisedOnceStartsAnswersAndStops) {
 
   // After a restart of the agent another object finds the same process.
   const auto again = NewPostgresql({.layout = layout_});
-  EXPECT_EQ(again->Find(), id);
+  EXPECT_EQ(again->Find(true), id);
   const std::vector<ProcessId> tree = ProcessTree(id);
   EXPECT_GT(tree.size(), 3u);
   LK_ASSERT_OK(again->Stop());
   for (const ProcessId& process : tree) EXPECT_FALSE(IsRunning(process));
-  EXPECT_EQ(again->Find(), std::nullopt);
+  EXPECT_EQ(again->Find(true), std::nullopt);
   LK_EXPECT_OK(again->Stop());
 }
 
@@ -135,7 +135,9 @@ TEST_F(PostgresqlTest, IsFoundEvenWhenItsRecordIsLost) {
   LK_ASSERT_OK_AND_ASSIGN(const ProcessId id, engine_->Start());
   LK_ASSERT_OK(ProbeUntilReady());
   std::filesystem::remove(layout_.state_folder + "/engine.json");
-  EXPECT_EQ(engine_->Find(), id);
+  EXPECT_EQ(engine_->Find(false), std::nullopt) << "without a look into the volume";
+  EXPECT_EQ(engine_->Find(true), id);
+  EXPECT_EQ(engine_->Find(false), id) << "it is written down again";
 }
 
 TEST_F(PostgresqlTest, StartsAgainAfterAKillWhoseLockFileNamesAnotherLivingProcess) {
