@@ -19,11 +19,12 @@ void Hub::Ready(Seat& seat) {
 }
 
 void Hub::Park(const std::string& agent_id, uint64_t ticket, absl::Duration wait, std::function<void()> wake) {
-  bool parked = false;
+  std::function<void()> at_once;
   {
     std::lock_guard lock(mutex_);
-    if (!stopping_) {
-      parked = true;
+    if (stopping_) {
+      at_once = std::move(wake);
+    } else {
       Seat& seat = seats_[agent_id];
       Ready(seat);
       seat.wake = std::move(wake);
@@ -31,10 +32,10 @@ void Hub::Park(const std::string& agent_id, uint64_t ticket, absl::Duration wait
       if (seat.notified != ticket) Ready(seat);
     }
   }
-  if (parked) {
-    changed_.notify_one();
+  if (at_once) {
+    at_once();
   } else {
-    wake();
+    changed_.notify_one();
   }
 }
 
