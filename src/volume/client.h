@@ -21,7 +21,7 @@ namespace latchkey {
 struct VolumeDaemonOptions {
   std::string program;         // path of the latchkey binary; runs `latchkey volume-daemon …`
   std::string lower_folder;    // volume.json, volume.lock, data/, work/
-  std::string mount_point;     // exists, empty, owned by `user`
+  std::string mount_point;     // exists, empty; under a root agent root's own, 0555, so that nobody writes beside the mount
   std::string control_socket;  // under 108 bytes
   std::string log_file;
   std::optional<UserIds> user;  // root agent: /dev/fuse is opened and mounted by the caller and handed over, the daemon runs as this user.
