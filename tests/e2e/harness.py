@@ -233,7 +233,7 @@ def mounts_below(folder):
     found = []
     with open("/proc/self/mountinfo", encoding="utf-8") as lines:
         for line in lines:
-            where = line.split()[4].encode().decode("unicode_escape")
+            where = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), line.split()[4])
             if where.startswith(str(folder) + "/"):
                 found.append(where)
     return found
