@@ -112,7 +112,7 @@ TEST_F(ServerTest, HealthReadinessAndMetricsAreOnThePublicListener) {
         R"(latchkey_regions{cmek_status="ENABLED"} 2)", "latchkey_agents 1", "latchkey_process_resident_bytes "}) {
     EXPECT_THAT(metrics.body, HasSubstr(line));
   }
-  control_->ready = absl::UnavailableError("disk I/O error at /var/lib");
+  control_->SetStoreAnswers(false);
   const HttpResponse unready = Ask("GET", "/readyz", "", false);
   EXPECT_EQ(unready.status, 503);
   EXPECT_THAT(unready.body, Not(HasSubstr("/var/lib")));

@@ -282,7 +282,6 @@ class FakeControl : public Control {
   FakeAgents fake_agents{&changes};
   FakeApiKeys fake_api_keys{&changes};
   std::vector<AuditEntry> audit;  // by rising id
-  absl::Status ready;
 
   ClusterService& clusters() override { return fake_clusters; }
   CmekService& cmek() override { return fake_cmek; }
@@ -299,10 +298,19 @@ class FakeControl : public Control {
   std::string agent_listener_certificate_pem() const override { return listener_.certificate_pem; }
   std::string agent_listener_key_pem() const override { return listener_.private_key_pem; }
   absl::StatusOr<ControlCounts> Counts() override { return ControlCounts{{{"CREATED", 3}}, {{"ENABLED", 2}}, 1, 0}; }
-  absl::Status Ready() override { return ready; }
+  absl::Status Ready() override {
+    const std::lock_guard lock(ready_mutex_);
+    return store_answers_ ? absl::OkStatus() : absl::UnavailableError("disk I/O error at /var/lib");
+  }
+  void SetStoreAnswers(bool answers) {
+    const std::lock_guard lock(ready_mutex_);
+    store_answers_ = answers;
+  }
   void Stop() override { fake_agents.AnswerParked(0); }
 
  private:
+  std::mutex ready_mutex_;
+  bool store_answers_ = true;
   CertifiedKey ca_, listener_;
 };
 
