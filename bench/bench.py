@@ -116,8 +116,8 @@ def bench_volume(program, measures, quick):
         plain.start()
         encrypted.start()
         for server in (plain, encrypted):
-            server.pgbench("-i", "-q", "-s", "10")
-        rounds, seconds = (3, 4) if quick else (7, 12)
+            server.pgbench("-i", "-q", "-s", "3" if quick else "10")
+        rounds, seconds = (2, 2) if quick else (7, 12)
         for name, args, target in (("pgbench TPC-B-like", ["-c", "8", "-j", "2"], 0.85), ("pgbench select-only", ["-S", "-c", "8", "-j", "2"], 0.90)):
             tps = {plain: [], encrypted: []}
             for number in range(rounds):
@@ -159,7 +159,7 @@ def bench_api(program, measures, quick):
                      f'  return wrk.format("GET", "/api/v1/clusters/" .. ids[n] .. "/cmek", {{["Authorization"] = "Bearer {facts["api_key"]}"}})\nend\n'
                      'done = function(s, l, r)\n  io.write(string.format("RESULT %f %f %d %d\\n", s.requests / (s.duration / 1e6), l:percentile(99) / 1000, s.errors.status, s.requests))\nend\n')
         script.close()
-        seconds, rounds = (4, 2) if quick else (10, 3)
+        seconds, rounds = (3, 1) if quick else (10, 3)
         rates, p99s = [], []
         for number in range(rounds):
             progress(f"GET …/cmek: round {number + 1} of {rounds}")
@@ -190,7 +190,7 @@ def bench_revoke(program, measures, quick):
         subprocess.run([str(PG_BIN / "pgbench"), "-i", "-q", "-s", "5"], env=connection, check=True, capture_output=True)
         stack.latchkey("cmek", "enable", "measured", "--uri", stack.facts["owner_key"], "--principal", stack.facts["owner_role"], "--wait", show=False)
         totals, after_engine = [], []
-        for number in range(2 if quick else 5):
+        for number in range(1 if quick else 5):
             progress(f"revoke: round {number + 1}")
             load = stack.pgbench(connection, "-c", "4", "-T", "60")
             time.sleep(2)
