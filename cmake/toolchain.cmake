@@ -40,6 +40,10 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(FUSE3 REQUIRED IMPORTED_TARGET fuse3)
 pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
+# Of p11-kit only the header: modules are loaded by name at run time.
+pkg_check_modules(P11KIT REQUIRED p11-kit-1)
+add_library(latchkey_pkcs11_headers INTERFACE)
+target_include_directories(latchkey_pkcs11_headers SYSTEM INTERFACE ${P11KIT_INCLUDE_DIRS})
 
 # Boost.Asio and Beast are compiled once, in http/ (their templates cost half a minute a file otherwise).
 add_compile_definitions(BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)

@@ -279,11 +279,11 @@ absl::StatusOr<KmsConfig> KmsConfigOf(const AgentConfig& config) {
   kms.aws.profile = config.aws.profile;
   kms.aws.shared_credentials_file = config.aws.shared_credentials_file;
   kms.aws.config_file = config.aws.config_file;
-  kms.aws.role_credentials_age = config.clocks.owner_credentials_age;
+  kms.aws.call.owner_credentials_age = config.clocks.owner_credentials_age;
   if (!config.aws.ca_file.empty()) {
     auto pem = ReadFile(config.aws.ca_file, 1 << 20);
     if (!pem.ok()) return Prefixed(pem.status(), "aws.ca_file");
-    kms.aws.ca_pem = *std::move(pem);
+    kms.aws.call.ca_pem = *std::move(pem);
   }
   kms.local_connections = config.local_connections;
   return kms;

@@ -38,7 +38,7 @@ absl::StatusOr<KmsSet> KmsFor(const KmsArgs& args) {
   if (!args.sts_endpoint.empty()) config.aws.sts_endpoint = args.sts_endpoint;
   if (!args.profile.empty()) config.aws.profile = args.profile;
   if (!args.ca_file.empty()) {
-    ASSIGN_OR_RETURN(config.aws.ca_pem, ReadFile(args.ca_file, 1 << 20));
+    ASSIGN_OR_RETURN(config.aws.call.ca_pem, ReadFile(args.ca_file, 1 << 20));
   }
   return BuildKmsSet(config);
 }

@@ -45,7 +45,7 @@ class AwsProviderTest : public testing::Test {
   }
   // "OK", or the class of the failure.
   std::string Unwrap(const RootKey& key) {
-    const auto opened = kms_->Unwrap(key, wrapped_, context_, {.fresh = true});
+    const auto opened = kms_->Unwrap(key, {wrapped_}, context_, {.fresh = true});
     if (opened.ok()) return "OK";
     const std::optional<FailureClass> c = FailureClassOf(opened.status());
     return c ? std::string(FailureClassName(*c)) : opened.status().ToString();

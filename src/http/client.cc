@@ -1,6 +1,9 @@
 #include "http/client.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
@@ -89,6 +92,36 @@ size_t OnHeader(char* data, size_t, size_t size, void* user) {
   const auto [it, added] = transfer.response.headers.emplace(std::move(name), value);
   if (!added) it->second.append(", ").append(value);
   return size;
+}
+
+bool IsForbiddenV4(uint32_t address, AddressRule rule) {
+  if ((address >> 16) == 0xA9FE) return true;  // 169.254.0.0/16
+  if (rule == AddressRule::kNotMetadata) return false;
+  const uint32_t first = address >> 24;
+  return first == 0 || first == 127 || first >= 224;
+}
+
+// The rules of RFC 6890's registries, as far as AddressRule names them.
+bool IsForbidden(const sockaddr* address, AddressRule rule) {
+  if (rule == AddressRule::kAny) return false;
+  if (address->sa_family == AF_INET) {
+    return IsForbiddenV4(ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr), rule);
+  }
+  if (address->sa_family != AF_INET6) return true;
+  const in6_addr& six = reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr;
+  const uint8_t* b = six.s6_addr;
+  const auto embedded = [b](size_t at) { return uint32_t{b[at]} << 24 | uint32_t{b[at + 1]} << 16 | uint32_t{b[at + 2]} << 8 | b[at + 3]; };
+  if (IN6_IS_ADDR_V4MAPPED(&six)) return IsForbiddenV4(embedded(12), rule);
+  // NAT64 (RFC 6052): the IPv4 address at its end is where it leads.
+  if (b[0] == 0 && b[1] == 0x64 && b[2] == 0xFF && b[3] == 0x9B) return IsForbiddenV4(embedded(12), rule);
+  if (IN6_IS_ADDR_LINKLOCAL(&six)) return true;
+  if (b[0] == 0xFD && b[1] == 0 && b[2] == 0x0E && b[3] == 0xC2) return true;
+  return rule == AddressRule::kNotThisHost && (IN6_IS_ADDR_LOOPBACK(&six) || IN6_IS_ADDR_UNSPECIFIED(&six) || IN6_IS_ADDR_MULTICAST(&six));
+}
+
+curl_socket_t OpenSocket(void* user, curlsocktype, curl_sockaddr* address) {
+  if (IsForbidden(&address->addr, *static_cast<const AddressRule*>(user))) return CURL_SOCKET_BAD;
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 int OnProgress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
@@ -210,6 +243,10 @@ absl::StatusOr<HttpResponse> HttpClient::Send(const std::string& url, const Http
   if (options.fresh_connection) {
     curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
+  }
+  if (options.addresses != AddressRule::kAny) {
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, const_cast<AddressRule*>(&options.addresses));
   }
   SetTls(curl, options);
   SetMethod(curl, request);

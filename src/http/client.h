@@ -11,6 +11,13 @@
 
 namespace latchkey {
 
+// Which addresses a name may lead to. Checked on the address that is connected to, after DNS: a name that leads elsewhere is not believed.
+enum class AddressRule {
+  kAny,
+  kNotMetadata,  // no link-local address, and not AWS's fd00:ec2::/32: where machines find their metadata servers
+  kNotThisHost,  // neither those nor loopback, unspecified or multicast. Private networks are allowed: endpoints inside a cloud have such
+};
+
 struct HttpClientOptions {
   absl::Duration connect_timeout = absl::Seconds(3);
   absl::Duration total_timeout = absl::Seconds(10);
@@ -21,6 +28,7 @@ struct HttpClientOptions {
   bool verify_peer = true;        // false only to fetch a CA whose hash is known beforehand
   bool fresh_connection = false;  // never reuse one (a KMS refusal is confirmed on a new connection)
   std::string user_agent = "latchkey/0.1";
+  AddressRule addresses = AddressRule::kAny;  // what is refused is Unavailable
 };
 
 // Thread-safe; connections are kept per thread.

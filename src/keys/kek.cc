@@ -103,7 +103,8 @@ absl::StatusOr<Kek> UnwrapKek(const KmsSet& kms, const WrappedKek& wrapped, cons
     return KmsError(FailureClass::kCorrupt, absl::StrCat("the wrapped form of KEK ", wrapped.id, " is not base64"));
   }
   ASSIGN_OR_RETURN(Kms * provider, kms.For(expected_root));
-  ASSIGN_OR_RETURN(SecretBytes bytes, provider->Unwrap(expected_root, *ciphertext, ToKmsContext(wrapped.context), call));
+  ASSIGN_OR_RETURN(SecretBytes bytes,
+                   provider->Unwrap(expected_root, {*ciphertext, wrapped.key_version}, ToKmsContext(wrapped.context), call));
   const size_t size = bytes.size();
   if (size != kKekSize) {
     return KmsError(FailureClass::kCorrupt, absl::StrCat("the KMS unwrapped ", size, " bytes for KEK ", wrapped.id, ", not ", kKekSize));

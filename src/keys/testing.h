@@ -102,9 +102,10 @@ class FakeKms : public Kms {
     out.insert(out.end(), sealed.begin(), sealed.end());
     return KmsWrapped{.ciphertext = std::move(out), .key_version = "1"};
   }
-  absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const std::vector<uint8_t>& ciphertext, const KmsContext& context,
+  absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const KmsWrapped& wrapped, const KmsContext& context,
                                      const KmsCall& call) override {
     RETURN_IF_ERROR(Begin(key, call));
+    const std::vector<uint8_t>& ciphertext = wrapped.ciphertext;
     if (ciphertext.size() < kGcmNonceSize + kGcmTagSize) return KmsError(FailureClass::kCorrupt, "InvalidCiphertextException");
     const std::span<const uint8_t> bytes(ciphertext);
     auto plaintext = GcmOpen(MasterOf(key), bytes.first(kGcmNonceSize), Canonical(context), bytes.subspan(kGcmNonceSize));
@@ -150,9 +151,7 @@ class RefusingKms : public Kms {
   absl::Status Check(const RootKey&) const override { return absl::OkStatus(); }
   absl::StatusOr<KeyDescription> Describe(const RootKey&, const KmsCall&) override { return No(); }
   absl::StatusOr<KmsWrapped> Wrap(const RootKey&, const SecretBytes&, const KmsContext&, const KmsCall&) override { return No(); }
-  absl::StatusOr<SecretBytes> Unwrap(const RootKey&, const std::vector<uint8_t>&, const KmsContext&, const KmsCall&) override {
-    return No();
-  }
+  absl::StatusOr<SecretBytes> Unwrap(const RootKey&, const KmsWrapped&, const KmsContext&, const KmsCall&) override { return No(); }
 
  private:
   absl::Status No() const { return KmsError(class_, "fake KMS: refused"); }
@@ -175,9 +174,9 @@ class CorruptKms : public FakeKms {
                                   const KmsCall& call) override {
     return FakeKms::Wrap(key, plaintext, vice_ == kIgnoresTheContext ? KmsContext{} : context, call);
   }
-  absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const std::vector<uint8_t>& ciphertext, const KmsContext& context,
+  absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const KmsWrapped& wrapped, const KmsContext& context,
                                      const KmsCall& call) override {
-    ASSIGN_OR_RETURN(SecretBytes honest, FakeKms::Unwrap(key, ciphertext, vice_ == kIgnoresTheContext ? KmsContext{} : context, call));
+    ASSIGN_OR_RETURN(SecretBytes honest, FakeKms::Unwrap(key, wrapped, vice_ == kIgnoresTheContext ? KmsContext{} : context, call));
     if (vice_ == kReturnsNothing) return SecretBytes();
     if (vice_ == kCutsShort) return SecretBytes::CopyOf(honest.Reveal(SecretAccess{}).first(honest.size() - 1));
     if (vice_ == kFlipsABit) honest.RevealMutable(SecretAccess{})[0] ^= 1;

@@ -1,5 +1,6 @@
-// One interface to every KMS. A provider lives in a folder of its own (aws/, local/): a client that talks the wire, and an adapter that
-// fits it to this interface. The key hierarchy is not known here: what is wrapped are anonymous secret bytes.
+// One interface to every KMS. A provider lives in a folder of its own (aws/, gcp/, azure/, vault/, pkcs11/, kmip/, local/): a client that
+// talks the wire, and an adapter that fits it to this interface. The key hierarchy is not known here: what is wrapped are anonymous secret
+// bytes.
 #pragma once
 
 #include <absl/status/statusor.h>
@@ -41,19 +42,24 @@ struct KeyDescription {
   std::string key_version;              // current one, where the KMS tells
   std::optional<absl::Time> deletion_date;
   std::optional<absl::Time> expires_at;
-  std::optional<bool> rotation_enabled;
+  std::optional<bool> rotation_enabled;  // the KMS makes new versions by itself
+  std::optional<absl::Time> next_rotation;
+  std::string protection_level;         // the provider's word: "SOFTWARE", "HSM", "RSA-HSM", …; empty where it does not tell
+  std::optional<bool> purge_protected;  // a deleted key can be brought back during its window, whoever deletes it
 };
 
 struct KmsWrapped {
   std::vector<uint8_t> ciphertext;
-  std::string key_version;  // empty where the KMS does not tell
+  // Of the key that wrapped, as Unwrap needs it back (Azure) and as people compare it with KeyDescription's. Empty where the KMS does not
+  // tell.
+  std::string key_version = {};
 };
 
 // Thread-safe. Every error of the three calls carries a FailureClass. A call lasts at most 10 s.
 class Kms {
  public:
   virtual ~Kms() = default;
-  // "AWS_KMS", …
+  // "AWS_KMS", …; see protocol/root_key.h
   virtual std::string_view type() const = 0;
   // OK when uri and principal are well formed for this type; otherwise kUnsuitable, naming "uri" or "auth_principal". No network.
   virtual absl::Status Check(const RootKey& key) const = 0;
@@ -62,7 +68,7 @@ class Kms {
   virtual absl::StatusOr<KmsWrapped> Wrap(const RootKey& key, const SecretBytes& plaintext, const KmsContext& context,
                                           const KmsCall& call) = 0;
   // kCorrupt when ciphertext, context and key do not belong together.
-  virtual absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const std::vector<uint8_t>& ciphertext, const KmsContext& context,
+  virtual absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const KmsWrapped& wrapped, const KmsContext& context,
                                              const KmsCall& call) = 0;
 };
 

@@ -25,8 +25,8 @@ class ViciousKms : public Kms {
     const auto bytes = plaintext.Reveal(SecretAccess{});
     return KmsWrapped{.ciphertext = {bytes.begin(), bytes.end()}, .key_version = ""};
   }
-  absl::StatusOr<SecretBytes> Unwrap(const RootKey&, const std::vector<uint8_t>& ciphertext, const KmsContext& context,
-                                     const KmsCall&) override {
+  absl::StatusOr<SecretBytes> Unwrap(const RootKey&, const KmsWrapped& wrapped, const KmsContext& context, const KmsCall&) override {
+    const std::vector<uint8_t>& ciphertext = wrapped.ciphertext;
     if (context != context_ && vice_ == Vice::kFailsOnOtherContext) return KmsError(FailureClass::kThrottled, "later");
     if (context != context_ && vice_ != Vice::kForgetsContext) return KmsError(FailureClass::kCorrupt, "context");
     SecretBytes bytes = SecretBytes::CopyOf(std::span<const uint8_t>(ciphertext));

@@ -45,13 +45,13 @@ absl::Status TestKey(const KmsSet& kms, const RootKey& key, const KmsContext& co
   ASSIGN_OR_RETURN(const KmsWrapped wrapped, provider->Wrap(key, probe, context, {}));
   watch.Done("wrap");
 
-  ASSIGN_OR_RETURN(const SecretBytes opened, provider->Unwrap(key, wrapped.ciphertext, context, {}));
+  ASSIGN_OR_RETURN(const SecretBytes opened, provider->Unwrap(key, wrapped, context, {}));
   if (!opened.Equals(probe)) return KmsError(FailureClass::kCorrupt, "the key unwraps other bytes than it had wrapped");
   watch.Done("unwrap");
 
   KmsContext other = context;
   other["latchkey:probe"] = "another context";
-  const auto with_other = provider->Unwrap(key, wrapped.ciphertext, other, {});
+  const auto with_other = provider->Unwrap(key, wrapped, other, {});
   if (with_other.ok()) return KmsError(FailureClass::kUnsuitable, "uri: the key does not bind the context to what it wraps");
   // Anything but "these do not belong together" says nothing about the binding.
   if (FailureClassOf(with_other.status()) != FailureClass::kCorrupt) return with_other.status();

@@ -1,9 +1,5 @@
 #include "kms/aws/aws_kms.h"
 
-#include <cstdlib>
-#include <map>
-#include <mutex>
-
 #include "base/status.h"
 #include "kms/aws/arn.h"
 #include "kms/aws/credentials.h"
@@ -15,7 +11,6 @@ namespace {
 
 constexpr size_t kMaxPlaintext = 190;
 constexpr size_t kMaxCiphertext = 6144;
-constexpr size_t kMaxRoles = 256;
 constexpr absl::Duration kRenewBefore = absl::Minutes(5);
 
 // Why a key in this state cannot be used; nullopt when it can.
@@ -50,16 +45,14 @@ class AwsKms : public Kms {
  public:
   explicit AwsKms(AwsKmsOptions options)
       : options_(std::move(options)),
-        transport_({.ca_pem = options_.ca_pem,
-                    .attempt_timeout = options_.attempt_timeout,
-                    .first_backoff = options_.first_backoff,
-                    .clock = options_.clock}),
+        clock_(*options_.call.clock),
+        transport_(options_.call),
         identity_({.profile = options_.profile,
                    .shared_credentials_file = options_.shared_credentials_file,
                    .config_file = options_.config_file,
-                   .environment = options_.environment,
-                   .clock = options_.clock},
-                  transport_) {}
+                   .call = options_.call},
+                  transport_),
+        roles_(clock_) {}
 
   std::string_view type() const override { return "AWS_KMS"; }
 
@@ -83,8 +76,9 @@ class AwsKms : public Kms {
     });
   }
 
-  absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const std::vector<uint8_t>& ciphertext, const KmsContext& context,
+  absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const KmsWrapped& wrapped, const KmsContext& context,
                                      const KmsCall& call) override {
+    const std::vector<uint8_t>& ciphertext = wrapped.ciphertext;
     if (ciphertext.empty() || ciphertext.size() > kMaxCiphertext) {
       return KmsError(FailureClass::kCorrupt, "the wrapped key has a length that AWS KMS does not make");
     }
@@ -95,8 +89,6 @@ class AwsKms : public Kms {
   }
 
  private:
-  using SharedRole = std::shared_ptr<SingleFlight<SharedAwsCredentials>>;
-
   static absl::StatusOr<AwsKeyArn> Parse(const RootKey& key) {
     auto arn = ParseKeyArn(key.uri);
     if (!arn.ok()) return KmsError(FailureClass::kUnsuitable, absl::StrCat("uri: ", arn.status().message()));
@@ -111,16 +103,18 @@ class AwsKms : public Kms {
   // was deleted shows so, and only stepping into it anew tells the owner's no from trouble of our own.
   template <typename T, typename Operation>
   absl::StatusOr<T> WithTarget(const RootKey& key, const KmsCall& call, const Operation& operation) {
-    const CallBudget budget(options_.call_budget);
+    const CallBudget budget(options_.call.call_budget);
     ASSIGN_OR_RETURN(const AwsKeyArn arn, Parse(key));
     const std::string_view suffix = DnsSuffix(arn.partition);
     KmsTarget target;
     target.endpoint = options_.kms_endpoint.empty() ? absl::StrCat("https://kms.", arn.region, ".", ToAbsl(suffix)) : options_.kms_endpoint;
     target.region = arn.region;
+    target.configured = !options_.kms_endpoint.empty();
     target.fresh = call.fresh;
     const StsTarget sts{
         .endpoint = options_.sts_endpoint.empty() ? absl::StrCat("https://sts.", arn.region, ".", ToAbsl(suffix)) : options_.sts_endpoint,
-        .region = arn.region};
+        .region = arn.region,
+        .configured = !options_.sts_endpoint.empty()};
     ASSIGN_OR_RETURN(target.credentials, CredentialsFor(key, sts, call.fresh, false, budget));
     absl::StatusOr<T> result = operation(target, budget);
     if (!result.ok() && !call.fresh && FailureClassOf(result.status()) == FailureClass::kIdentity) {
@@ -147,7 +141,6 @@ class AwsKms : public Kms {
   absl::StatusOr<SharedAwsCredentials> CredentialsFor(const RootKey& key, const StsTarget& sts, bool fresh, bool new_identity,
                                                       const CallBudget& budget) {
     if (key.auth_principal.empty()) return identity_.Get(sts, new_identity, budget);
-    const auto valid = [this](const SharedAwsCredentials& c) { return options_.clock->Now() < c->expires; };
     const auto fetch = [&]() -> absl::StatusOr<SharedAwsCredentials> {
       absl::StatusOr<SharedAwsCredentials> role = StepIn(key, sts, false, fresh, budget);
       // Our identity may have been replaced meanwhile.
@@ -158,11 +151,11 @@ class AwsKms : public Kms {
       kept->access_key_id = (*role)->access_key_id;
       kept->secret_access_key = (*role)->secret_access_key.Clone();
       kept->session_token = (*role)->session_token.Clone();
-      kept->expires = std::min((*role)->expires - kRenewBefore, options_.clock->Now() + options_.role_credentials_age);
+      kept->expires = std::min((*role)->expires - kRenewBefore, clock_.Now() + options_.call.owner_credentials_age);
       return SharedAwsCredentials(std::move(kept));
     };
-    return RoleOf(key, sts)->Get(fresh, valid, fetch, budget.end(),
-                                 KmsError(FailureClass::kUnreachable, "AWS STS AssumeRole: no answer in time"));
+    return roles_.Get(absl::StrCat(sts.region, "\n", key.auth_principal, "\n", key.external_id), fresh, fetch, budget,
+                      KmsError(FailureClass::kUnreachable, "AWS STS AssumeRole: no answer in time"));
   }
 
   absl::StatusOr<SharedAwsCredentials> StepIn(const RootKey& key, const StsTarget& sts, bool new_identity, bool fresh,
@@ -171,33 +164,15 @@ class AwsKms : public Kms {
     return AssumeRole(transport_, sts, *identity, key.auth_principal, key.external_id, fresh, budget);
   }
 
-  SharedRole RoleOf(const RootKey& key, const StsTarget& sts) {
-    const std::string name = absl::StrCat(sts.region, "\n", key.auth_principal, "\n", key.external_id);
-    const std::lock_guard lock(mutex_);
-    // Callers that wait on one that goes keep it alive; the next asks STS again, which is all that is lost.
-    if (roles_.size() >= kMaxRoles && !roles_.contains(name)) roles_.erase(roles_.begin());
-    SharedRole& role = roles_[name];
-    if (role == nullptr) role = std::make_shared<SingleFlight<SharedAwsCredentials>>();
-    return role;
-  }
-
   const AwsKmsOptions options_;
+  Clock& clock_;
   AwsTransport transport_;
   AwsIdentity identity_;
-  std::mutex mutex_;
-  std::map<std::string, SharedRole> roles_;
+  CredentialCache<SharedAwsCredentials> roles_;
 };
 
 }  // namespace
 
-std::unique_ptr<Kms> NewAwsKms(AwsKmsOptions options) {
-  if (!options.environment) {
-    options.environment = [](const char* name) -> std::string {
-      const char* value = std::getenv(name);
-      return value == nullptr ? "" : value;
-    };
-  }
-  return std::make_unique<AwsKms>(std::move(options));
-}
+std::unique_ptr<Kms> NewAwsKms(AwsKmsOptions options) { return std::make_unique<AwsKms>(std::move(options)); }
 
 }  // namespace latchkey

@@ -24,15 +24,15 @@ class AwsKmsTest : public testing::Test {
   std::unique_ptr<Kms> Make(absl::Duration attempt_timeout, absl::Duration call_budget) {
     return NewAwsKms({.kms_endpoint = aws_.endpoint(),
                       .sts_endpoint = aws_.endpoint() + "/",
-                      .call_budget = call_budget,
-                      .attempt_timeout = attempt_timeout,
-                      .first_backoff = absl::Milliseconds(1),
-                      .environment = [](const char* name) -> std::string {
-                        if (std::string_view(name) == "AWS_ACCESS_KEY_ID") return "AKIAOWN";
-                        if (std::string_view(name) == "AWS_SECRET_ACCESS_KEY") return "own/secret";
-                        return "";
-                      },
-                      .clock = &clock_});
+                      .call = {.call_budget = call_budget,
+                               .attempt_timeout = attempt_timeout,
+                               .first_backoff = absl::Milliseconds(1),
+                               .environment = [](const char* name) -> std::string {
+                                 if (std::string_view(name) == "AWS_ACCESS_KEY_ID") return "AKIAOWN";
+                                 if (std::string_view(name) == "AWS_SECRET_ACCESS_KEY") return "own/secret";
+                                 return "";
+                               },
+                               .clock = &clock_}});
   }
 
   std::vector<uint8_t> Wrapped() {
@@ -40,7 +40,7 @@ class AwsKmsTest : public testing::Test {
     EXPECT_THAT(wrapped, IsOk());
     return wrapped.ok() ? wrapped->ciphertext : std::vector<uint8_t>();
   }
-  absl::Status Unwrap(Kms& kms, const KmsCall& call = {}) { return kms.Unwrap(kKey, AsVector("blob"), kContext, call).status(); }
+  absl::Status Unwrap(Kms& kms, const KmsCall& call = {}) { return kms.Unwrap(kKey, {AsVector("blob")}, kContext, call).status(); }
   // What one answer to Decrypt is taken for.
   absl::Status UnwrapAnswered(HttpResponse response) {
     aws_.AlwaysAnswer("Decrypt", std::move(response));
@@ -59,13 +59,13 @@ testing::Matcher<const absl::Status&> HasClass(FailureClass c) {
 
 TEST_F(AwsKmsTest, UnwrapsWhatItWrappedUnderTheSameContextOnly) {
   const auto ciphertext = Wrapped();
-  LK_ASSERT_OK_AND_ASSIGN(const SecretBytes opened, kms_->Unwrap(kKey, ciphertext, kContext, {}));
+  LK_ASSERT_OK_AND_ASSIGN(const SecretBytes opened, kms_->Unwrap(kKey, {ciphertext}, kContext, {}));
   EXPECT_EQ(opened.RevealText(SecretAccess{}), "the key");
-  EXPECT_THAT(kms_->Unwrap(kKey, ciphertext, {{"latchkey:cluster", "c-2"}}, {}).status(), HasClass(FailureClass::kCorrupt));
+  EXPECT_THAT(kms_->Unwrap(kKey, {ciphertext}, {{"latchkey:cluster", "c-2"}}, {}).status(), HasClass(FailureClass::kCorrupt));
 }
 
 TEST_F(AwsKmsTest, AlwaysNamesTheKeyAndTheContext) {
-  kms_->Unwrap(kKey, Wrapped(), kContext, {}).IgnoreError();
+  kms_->Unwrap(kKey, {Wrapped()}, kContext, {}).IgnoreError();
   for (const char* operation : {"Encrypt", "Decrypt"}) {
     LK_ASSERT_OK_AND_ASSIGN(const json::object body, ParseJsonObject(aws_.last(operation).body));
     EXPECT_EQ(body.at("KeyId").as_string(), kTestKeyArn);
@@ -192,7 +192,7 @@ TEST_F(AwsKmsTest, RepeatsWhatMayGoBetterAndGivesUpAfterThreeAttempts) {
   const auto ciphertext = Wrapped();
   aws_.Next("Decrypt", AwsJsonError("ThrottlingException", "slow down"));
   aws_.Next("Decrypt", {.status = 503, .body = "<html>busy</html>"});
-  LK_EXPECT_OK(kms_->Unwrap(kKey, ciphertext, kContext, {}));
+  LK_EXPECT_OK(kms_->Unwrap(kKey, {ciphertext}, kContext, {}));
   EXPECT_EQ(aws_.calls("Decrypt"), 3);
 
   EXPECT_THAT(UnwrapAnswered(AwsJsonError("ThrottlingException", "slow down")), HasClass(FailureClass::kThrottled));
@@ -240,26 +240,26 @@ TEST_F(AwsKmsTest, EndsWithinItsTimeWhenNothingIsAnswered) {
 }
 
 TEST_F(AwsKmsTest, IsUnreachableWhenNobodyListens) {
-  const auto lonely =
-      NewAwsKms({.kms_endpoint = "http://127.0.0.1:1",
-                 .sts_endpoint = aws_.endpoint(),
-                 .first_backoff = absl::Milliseconds(1),
-                 .environment = [](const char* name) { return std::string(std::string_view(name).starts_with("AWS_") ? "x" : ""); },
-                 .clock = &clock_});
+  const auto lonely = NewAwsKms(
+      {.kms_endpoint = "http://127.0.0.1:1",
+       .sts_endpoint = aws_.endpoint(),
+       .call = {.first_backoff = absl::Milliseconds(1),
+                .environment = [](const char* name) { return std::string(std::string_view(name).starts_with("AWS_") ? "x" : ""); },
+                .clock = &clock_}});
   EXPECT_THAT(Unwrap(*lonely), HasClass(FailureClass::kUnreachable));
 }
 
 TEST_F(AwsKmsTest, KeepsTheRolesCredentialsForFiveMinutesAndFetchesThemAnewWhenAskedTo) {
   const auto ciphertext = Wrapped();
-  LK_ASSERT_OK(kms_->Unwrap(kKey, ciphertext, kContext, {}));
+  LK_ASSERT_OK(kms_->Unwrap(kKey, {ciphertext}, kContext, {}));
   EXPECT_EQ(aws_.calls("AssumeRole"), 1);
-  LK_ASSERT_OK(kms_->Unwrap(kKey, ciphertext, kContext, {.fresh = true}));
+  LK_ASSERT_OK(kms_->Unwrap(kKey, {ciphertext}, kContext, {.fresh = true}));
   EXPECT_EQ(aws_.calls("AssumeRole"), 2);
   clock_.Advance(absl::Minutes(5) - absl::Seconds(1));
-  LK_ASSERT_OK(kms_->Unwrap(kKey, ciphertext, kContext, {}));
+  LK_ASSERT_OK(kms_->Unwrap(kKey, {ciphertext}, kContext, {}));
   EXPECT_EQ(aws_.calls("AssumeRole"), 2);
   clock_.Advance(absl::Seconds(1));
-  LK_ASSERT_OK(kms_->Unwrap(kKey, ciphertext, kContext, {}));
+  LK_ASSERT_OK(kms_->Unwrap(kKey, {ciphertext}, kContext, {}));
   EXPECT_EQ(aws_.calls("AssumeRole"), 3);
 }
 
@@ -276,13 +276,13 @@ TEST_F(AwsKmsTest, ARoleThatWasDeletedIsTheOwnersNoAndNotTroubleOfOurOwn) {
   // Kept credentials of a role that is gone are unknown to KMS; stepping in anew shows why.
   aws_.AlwaysAnswer("Decrypt", AwsJsonError("UnrecognizedClientException", "The security token included in the request is invalid."));
   aws_.AlwaysAnswer("AssumeRole", StsError(403, "AccessDenied", "no"));
-  EXPECT_THAT(kms_->Unwrap(kKey, ciphertext, kContext, {}).status(), HasClass(FailureClass::kDenied));
+  EXPECT_THAT(kms_->Unwrap(kKey, {ciphertext}, kContext, {}).status(), HasClass(FailureClass::kDenied));
 }
 
 TEST_F(AwsKmsTest, ReplacesKeptCredentialsThatAreNotAcceptedAnyMore) {
   const auto ciphertext = Wrapped();
   aws_.Next("Decrypt", AwsJsonError("ExpiredTokenException", "expired"));
-  LK_EXPECT_OK(kms_->Unwrap(kKey, ciphertext, kContext, {}));
+  LK_EXPECT_OK(kms_->Unwrap(kKey, {ciphertext}, kContext, {}));
   EXPECT_EQ(aws_.calls("AssumeRole"), 2);
 }
 

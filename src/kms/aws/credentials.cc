@@ -72,7 +72,7 @@ absl::StatusOr<SharedAwsCredentials> AwsIdentity::Get(const StsTarget& target, b
 
 absl::StatusOr<SharedAwsCredentials> AwsIdentity::FromWebIdentity(const WebIdentity& web, const StsTarget& target, bool fresh,
                                                                   const CallBudget& budget) {
-  const auto valid = [this](const SharedAwsCredentials& c) { return options_.clock->Now() < c->expires - kRenewBefore; };
+  const auto valid = [this](const SharedAwsCredentials& c) { return options_.call.clock->Now() < c->expires - kRenewBefore; };
   const auto fetch = [&]() -> absl::StatusOr<SharedAwsCredentials> {
     auto text = ReadFile(web.token_file, kMaxToken);
     if (!text.ok()) return Identity(absl::StrCat("web identity token ", web.token_file, ": ", text.status().message()));

@@ -4,22 +4,19 @@
 
 #include <absl/status/statusor.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 
-#include "base/clock.h"
 #include "kms/aws/profile.h"
-#include "kms/aws/single_flight.h"
 #include "kms/aws/sts.h"
 #include "kms/aws/transport.h"
+#include "kms/call.h"
 
 namespace latchkey {
 
 struct AwsIdentityOptions {
   std::string profile, shared_credentials_file, config_file;  // as in AwsKmsOptions
-  std::function<std::string(const char* name)> environment;   // "" for a variable that is not set
-  Clock* clock = &Clock::Real();
+  KmsCallOptions call;
 };
 
 // Thread-safe. Reads environment and files at each call; what STS gave is kept until five minutes before it expires.
@@ -34,7 +31,7 @@ class AwsIdentity {
   struct WebIdentity {
     std::string token_file, role_arn, session_name;
   };
-  std::string Environment(const char* name) const { return options_.environment(name); }
+  std::string Environment(const char* name) const { return options_.call.Variable(name); }
   std::string PathOf(const std::string& option, const char* variable, const char* under_home) const;
   absl::StatusOr<SharedAwsCredentials> FromWebIdentity(const WebIdentity& web, const StsTarget& target, bool fresh,
                                                        const CallBudget& budget);

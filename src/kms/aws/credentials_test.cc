@@ -17,12 +17,12 @@ class AwsIdentityTest : public testing::Test {
  protected:
   AwsIdentityTest()
       : transport_({.first_backoff = absl::Milliseconds(1), .clock = &clock_}),
-        identity_({.environment = [this](const char* name) { return environment_[name]; }, .clock = &clock_}, transport_) {
+        identity_({.call = {.environment = [this](const char* name) { return environment_[name]; }, .clock = &clock_}}, transport_) {
     environment_["HOME"] = home_.path();
   }
 
   absl::StatusOr<SharedAwsCredentials> Get(bool fresh = false) {
-    return identity_.Get({.endpoint = aws_.endpoint(), .region = "us-east-1"}, fresh, CallBudget(absl::Seconds(10)));
+    return identity_.Get({.endpoint = aws_.endpoint(), .region = "us-east-1", .configured = true}, fresh, CallBudget(absl::Seconds(10)));
   }
   void Write(const std::string& name, const std::string& text) {
     LK_ASSERT_OK(MakeFolders(home_ / ".aws"));

@@ -19,6 +19,7 @@ absl::StatusOr<json::object> Call(AwsTransport& transport, const KmsTarget& targ
   AwsCall call;
   call.what = "AWS KMS " + operation;
   call.endpoint = target.endpoint;
+  call.configured = target.configured;
   call.region = target.region;
   call.service = "kms";
   call.headers = {{"content-type", "application/x-amz-json-1.1"}, {"x-amz-target", "TrentService." + operation}};

@@ -20,6 +20,7 @@ struct KmsTarget {
   std::string region;
   SharedAwsCredentials credentials;
   bool fresh = false;
+  bool configured = false;  // the endpoint is an override of the configuration's
 };
 
 struct KmsPlaintext {

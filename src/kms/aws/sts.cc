@@ -44,6 +44,7 @@ AwsCall NewCall(const StsTarget& target, const std::string& action) {
   AwsCall call;
   call.what = "AWS STS " + action;
   call.endpoint = target.endpoint;
+  call.configured = target.configured;
   call.region = target.region;
   call.service = "sts";
   call.headers = {{"content-type", "application/x-www-form-urlencoded; charset=utf-8"}};

@@ -14,6 +14,7 @@ namespace latchkey {
 struct StsTarget {
   std::string endpoint;  // "https://sts.us-east-1.amazonaws.com"
   std::string region;
+  bool configured = false;  // the endpoint is an override of the configuration's
 };
 
 // Steps into `role_arn` as `identity`, with `external_id` when not empty, for 15 minutes. Classes as in ClassifyAssumeRoleError.

@@ -1,11 +1,8 @@
 #include "kms/aws/transport.h"
 
 #include <algorithm>
-#include <thread>
 
-#include "base/backoff.h"
 #include "base/encoding.h"
-#include "base/random.h"
 #include "base/status.h"
 #include "crypto/digest.h"
 #include "kms/kms.h"
@@ -13,18 +10,8 @@
 namespace latchkey {
 namespace {
 
-constexpr int kMaxAttempts = 3;
-constexpr size_t kMaxAnswer = 256 << 10;
 // Services accept five minutes; a server clock nearer than this to ours is not what made it refuse.
 constexpr int64_t kNotableSkewSeconds = 60;
-
-HttpClientOptions ClientOptions(const AwsTransport::Options& options, bool fresh) {
-  return {.connect_timeout = std::min(absl::Seconds(3), options.attempt_timeout),
-          .total_timeout = options.attempt_timeout,
-          .max_response = kMaxAnswer,
-          .ca_pem = options.ca_pem,
-          .fresh_connection = fresh};
-}
 
 // "https://host:port" → "host:port"; empty when the endpoint has another form.
 std::string AuthorityOf(std::string_view endpoint) {
@@ -35,64 +22,41 @@ std::string AuthorityOf(std::string_view endpoint) {
   return authority.find_first_of("/?#@ ") == std::string_view::npos ? std::string(authority) : "";
 }
 
-absl::Status ErrorOf(const AwsCall& call, const AwsError& error) {
-  std::string text = error.message;
-  if (error.code.empty()) {
-    text = absl::StrCat("answered with HTTP status ", error.http_status, " and no AWS error");
-  } else if (text.empty()) {
-    text = error.code;
-  } else {
-    absl::StrAppend(&text, " (", error.code, ")");
-  }
-  return KmsError(call.classify(error), absl::StrCat(call.what, ": ", text));
+std::string WordsOf(const AwsError& error) {
+  if (error.code.empty()) return absl::StrCat("answered with HTTP status ", error.http_status, " and no AWS error");
+  return error.message.empty() ? error.code : absl::StrCat(error.message, " (", error.code, ")");
 }
 
 }  // namespace
 
-AwsTransport::AwsTransport(Options options)
-    : options_(std::move(options)), kept_(ClientOptions(options_, false)), fresh_(ClientOptions(options_, true)) {}
-
 absl::StatusOr<std::string> AwsTransport::Send(const AwsCall& call, const CallBudget& budget) {
-  Backoff backoff(options_.first_backoff, absl::Seconds(1), Random::System());
-  bool skew_tried = false;
-  for (int attempt = 1;; ++attempt) {
-    const absl::Time signed_at = options_.clock->Now() + absl::Seconds(offset_seconds_.load());
-    absl::StatusOr<HttpResponse> response = Attempt(call, signed_at, budget);
-    absl::Status failure;
-    if (response.ok()) {
-      if (response->status == 200) return std::move(response->body);
-      const AwsError error = call.read_error(*response);
-      failure = ErrorOf(call, error);
-      if (IsAboutSignatureTime(error) && !skew_tried && LearnSkew(*response, signed_at)) {
-        skew_tried = true;
-        --attempt;
-        continue;
-      }
-      if (!IsWorthRetrying(error)) return failure;
-    } else if (absl::IsInvalidArgument(response.status())) {
-      return KmsError(FailureClass::kIdentity, absl::StrCat(call.what, ": ", response.status().message()));
-    } else {
-      failure = KmsError(FailureClass::kUnreachable, absl::StrCat(call.what, ": no answer: ", response.status().message()));
-    }
-    const absl::Duration pause = backoff.Next();
-    if (attempt >= kMaxAttempts || budget.Remaining() <= pause) return failure;
-    std::this_thread::sleep_for(absl::ToChronoNanoseconds(pause));
-  }
-}
-
-absl::StatusOr<HttpResponse> AwsTransport::Attempt(const AwsCall& call, absl::Time now, const CallBudget& budget) {
   const std::string authority = AuthorityOf(call.endpoint);
-  if (authority.empty()) return InvalidArgument("the configured endpoint is not of the form https://host[:port]");
-  SigningInput input{.headers = call.headers, .body_sha256 = HexEncode(Sha256(call.body))};
-  input.headers.insert_or_assign("host", authority);
-  if (call.credentials != nullptr) SignRequest(input, *call.credentials, call.region, call.service, now);
-  HttpRequest request{.method = "POST", .headers = std::move(input.headers), .body = call.body};
-  auto response = (call.fresh ? fresh_ : kept_)
-                      .Send(call.endpoint.ends_with('/') ? call.endpoint : call.endpoint + "/", request,
-                            std::min(options_.attempt_timeout, budget.Remaining()));
-  Wipe(request.body);
-  if (const auto token = request.headers.find("x-amz-security-token"); token != request.headers.end()) Wipe(token->second);
-  return response;
+  if (authority.empty()) {
+    return KmsError(FailureClass::kIdentity, absl::StrCat(call.what, ": the configured endpoint is not of the form https://host[:port]"));
+  }
+  absl::Time signed_at;
+  bool skew_tried = false;
+  KmsExchange exchange{.what = call.what,
+                       .url = call.endpoint.ends_with('/') ? call.endpoint : call.endpoint + "/",
+                       .request = {.method = "POST", .headers = call.headers, .body = call.body},
+                       .fresh = call.fresh,
+                       .configured = call.configured};
+  exchange.prepare = [&](HttpRequest& request) {
+    signed_at = clock_.Now() + absl::Seconds(offset_seconds_.load());
+    SigningInput input{.headers = std::move(request.headers), .body_sha256 = HexEncode(Sha256(request.body))};
+    input.headers.insert_or_assign("host", authority);
+    if (call.credentials != nullptr) SignRequest(input, *call.credentials, call.region, call.service, signed_at);
+    request.headers = std::move(input.headers);
+  };
+  exchange.read_failure = [&](const HttpResponse& response) -> std::optional<KmsFailure> {
+    if (response.status == 200) return std::nullopt;
+    const AwsError error = call.read_error(response);
+    KmsFailure failure{.failure_class = call.classify(error), .words = WordsOf(error), .retry = IsWorthRetrying(error)};
+    if (IsAboutSignatureTime(error) && !skew_tried && LearnSkew(response, signed_at)) failure.retry = skew_tried = true;
+    return failure;
+  };
+  ASSIGN_OR_RETURN(HttpResponse response, transport_.Send(std::move(exchange), budget));
+  return std::move(response.body);
 }
 
 bool AwsTransport::LearnSkew(const HttpResponse& response, absl::Time signed_at) {
@@ -101,7 +65,7 @@ bool AwsTransport::LearnSkew(const HttpResponse& response, absl::Time signed_at)
   std::string error;
   if (date == response.headers.end() || !absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", date->second, &server, &error)) return false;
   if (std::abs(absl::ToInt64Seconds(server - signed_at)) < kNotableSkewSeconds) return false;
-  offset_seconds_ = absl::ToInt64Seconds(server - options_.clock->Now());
+  offset_seconds_ = absl::ToInt64Seconds(server - clock_.Now());
   return true;
 }
 

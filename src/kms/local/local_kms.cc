@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "crypto/aead.h"
 #include "crypto/digest.h"
+#include "kms/bound_payload.h"
 
 namespace latchkey {
 namespace {
@@ -36,12 +37,8 @@ std::string_view ConnectionOf(std::string_view uri) {
   return good && uri.size() <= 63 ? uri : std::string_view();
 }
 
-// The form that GCM authenticates: "<length>:<name><length>:<value>" of each pair in order, so that no two contexts share one.
-std::string CanonicalContext(const KmsContext& context) {
-  std::string out = "latchkey-local-1\n";
-  for (const auto& [name, value] : context) absl::StrAppend(&out, name.size(), ":", name, value.size(), ":", value, "\n");
-  return out;
-}
+// What GCM authenticates.
+std::string Aad(const KmsContext& context) { return absl::StrCat("latchkey-local-1\n", CanonicalContext(context)); }
 
 // Reads the file straight into locked memory.
 absl::StatusOr<SecretBytes> ReadKey(const std::string& path) {
@@ -119,20 +116,19 @@ class LocalKms : public Kms {
     }
     ASSIGN_OR_RETURN(const SecretBytes secret, KeyOf(key));
     KmsWrapped wrapped{.ciphertext = Random::System().Bytes(kGcmNonceSize), .key_version = VersionOf(secret)};
-    const auto sealed = GcmSeal(secret, wrapped.ciphertext, CanonicalContext(context), plaintext.Reveal(SecretAccess{}));
+    const auto sealed = GcmSeal(secret, wrapped.ciphertext, Aad(context), plaintext.Reveal(SecretAccess{}));
     if (!sealed.ok()) return KmsError(FailureClass::kUnreachable, FromAbsl(sealed.status().message()));
     wrapped.ciphertext.insert(wrapped.ciphertext.end(), sealed->begin(), sealed->end());
     return wrapped;
   }
 
-  absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const std::vector<uint8_t>& ciphertext, const KmsContext& context,
-                                     const KmsCall&) override {
+  absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const KmsWrapped& wrapped, const KmsContext& context, const KmsCall&) override {
     ASSIGN_OR_RETURN(const SecretBytes secret, KeyOf(key));
-    const std::span<const uint8_t> all = ciphertext;
+    const std::span<const uint8_t> all = wrapped.ciphertext;
     if (all.size() <= kGcmNonceSize + kGcmTagSize || all.size() > kGcmNonceSize + kMaxPlaintext + kGcmTagSize) {
       return KmsError(FailureClass::kCorrupt, "the wrapped key has a length that this key does not make");
     }
-    auto opened = GcmOpen(secret, all.first(kGcmNonceSize), CanonicalContext(context), all.subspan(kGcmNonceSize));
+    auto opened = GcmOpen(secret, all.first(kGcmNonceSize), Aad(context), all.subspan(kGcmNonceSize));
     if (!opened.ok()) return KmsError(FailureClass::kCorrupt, "key, context and wrapped key do not belong together");
     return opened;
   }

@@ -20,7 +20,7 @@ class LocalKmsTest : public testing::Test {
 
   std::vector<uint8_t> Wrapped() { return kms_->Wrap(kKey, SecretBytes::CopyOf(std::string_view("secret")), kContext, {})->ciphertext; }
   FailureClass ClassOfUnwrap(const std::vector<uint8_t>& ciphertext, const KmsContext& context = kContext) {
-    const auto opened = kms_->Unwrap(kKey, ciphertext, context, {});
+    const auto opened = kms_->Unwrap(kKey, {ciphertext}, context, {});
     EXPECT_FALSE(opened.ok());
     return FailureClassOf(opened.status()).value();
   }
@@ -31,7 +31,7 @@ class LocalKmsTest : public testing::Test {
 };
 
 TEST_F(LocalKmsTest, UnwrapsWhatItWrapped) {
-  LK_ASSERT_OK_AND_ASSIGN(const SecretBytes opened, kms_->Unwrap(kKey, Wrapped(), kContext, {}));
+  LK_ASSERT_OK_AND_ASSIGN(const SecretBytes opened, kms_->Unwrap(kKey, {Wrapped()}, kContext, {}));
   EXPECT_EQ(opened.RevealText(SecretAccess{}), "secret");
   EXPECT_NE(Wrapped(), Wrapped());
 }
@@ -59,7 +59,7 @@ TEST_F(LocalKmsTest, NoticesAtOnceWhatHappensToItsFile) {
   ASSERT_EQ(chmod(path_.c_str(), 0640), 0);
   EXPECT_EQ(ClassOfUnwrap(ciphertext), FailureClass::kDenied);
   ASSERT_EQ(chmod(path_.c_str(), 0600), 0);
-  LK_EXPECT_OK(kms_->Unwrap(kKey, ciphertext, kContext, {}));
+  LK_EXPECT_OK(kms_->Unwrap(kKey, {ciphertext}, kContext, {}));
   for (const std::string& bad :
        {std::string(), good + "x", good.substr(0, good.size() - 1), "x" + good.substr(1), good.substr(0, 30) + "G" + good.substr(31)}) {
     LK_ASSERT_OK(WriteFileAtomically(path_, bad));
