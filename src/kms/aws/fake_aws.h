@@ -1,18 +1,13 @@
-// A server in the test's own process that answers like AWS KMS and STS: rightly by default, or with what a test has queued for an
-// operation.
+// AWS KMS and STS on one port.
 #pragma once
 
-#include <deque>
-#include <functional>
-#include <map>
-#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/encoding.h"
 #include "base/json.h"
-#include "base/testing.h"
-#include "http/server.h"
+#include "kms/fake_service.h"
 #include "kms/kms.h"
 
 namespace latchkey {
@@ -35,57 +30,18 @@ inline HttpResponse StsError(int status, const std::string& code, const std::str
                   code + "</Code>\n    <Message>" + message + "</Message>\n  </Error>\n  <RequestId>r-1</RequestId>\n</ErrorResponse>\n"};
 }
 
-class FakeAws {
+class FakeAws : public FakeService {
  public:
-  using Answer = std::function<void(const HttpRequest&, const HttpResponder&)>;
+  FakeAws() { Start(); }
+  ~FakeAws() override { Stop(); }
 
-  FakeAws() {
-    auto server = HttpServer::Start({.handler = [this](HttpRequest request, HttpResponder respond) { Handle(request, respond); }});
-    EXPECT_THAT(server, IsOk());
-    server_ = std::move(server).value();
-  }
-  ~FakeAws() { server_->Stop(); }
-
-  std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(server_->port()); }
-
-  // The next request for `operation` gets this; later ones what was queued after it, then the right answer again.
-  void Next(const std::string& operation, HttpResponse response) {
-    NextBy(operation, [response = std::move(response)](const HttpRequest&, const HttpResponder& respond) { respond(response); });
-  }
-  void NextBy(const std::string& operation, Answer answer) {
-    const std::lock_guard lock(mutex_);
-    queued_[operation].push_back(std::move(answer));
-  }
-  // Every request for it, until told otherwise with nullptr.
-  void Always(const std::string& operation, Answer answer) {
-    const std::lock_guard lock(mutex_);
-    standing_[operation] = std::move(answer);
-  }
-  void AlwaysAnswer(const std::string& operation, HttpResponse response) {
-    Always(operation, [response = std::move(response)](const HttpRequest&, const HttpResponder& respond) { respond(response); });
-  }
-  int calls(const std::string& operation) const {
-    const std::lock_guard lock(mutex_);
-    int n = 0;
-    for (const auto& [name, request] : log_) n += name == operation ? 1 : 0;
-    return n;
-  }
-  // The last request for it.
-  HttpRequest last(const std::string& operation) const {
-    const std::lock_guard lock(mutex_);
-    HttpRequest found;
-    for (const auto& [name, request] : log_) {
-      if (name == operation) found = request;
-    }
-    return found;
-  }
   void SetKeyState(const std::string& state) {
     const std::lock_guard lock(mutex_);
     key_state_ = state;
   }
 
  private:
-  void Handle(const HttpRequest& request, const HttpResponder& respond) {
+  std::string OperationOf(const HttpRequest& request) const override {
     std::string operation = request.Header("x-amz-target");
     if (operation.starts_with("TrentService.")) {
       operation.erase(0, 13);
@@ -94,19 +50,10 @@ class FakeAws {
         if (name == "Action") operation = value;
       }
     }
-    Answer answer;
-    {
-      const std::lock_guard lock(mutex_);
-      log_.emplace_back(operation, request);
-      if (auto& queue = queued_[operation]; !queue.empty()) {
-        answer = std::move(queue.front());
-        queue.pop_front();
-      } else if (standing_[operation]) {
-        answer = standing_[operation];
-      }
-    }
-    if (answer) return answer(request, respond);
-    respond(operation.starts_with("Assume") ? Credentials(operation) : Kms(operation, request.body));
+    return operation;
+  }
+  HttpResponse Right(const std::string& operation, const HttpRequest& request) override {
+    return operation.starts_with("Assume") ? Credentials(operation) : Kms(operation, request.body);
   }
 
   HttpResponse Credentials(const std::string& operation) {
@@ -153,13 +100,8 @@ class FakeAws {
                    json::serialize(json::object{{"Plaintext", blob.substr(context.size() + 1)}, {"KeyId", key}, {"KeyMaterialId", "m-1"}}));
   }
 
-  mutable std::mutex mutex_;
-  std::map<std::string, std::deque<Answer>> queued_;
-  std::map<std::string, Answer> standing_;
-  std::vector<std::pair<std::string, HttpRequest>> log_;
   std::string key_state_ = "Enabled";
   int issued_ = 0;
-  std::unique_ptr<HttpServer> server_;  // last: it stops before the rest goes
 };
 
 }  // namespace latchkey
