@@ -1,0 +1,10 @@
+#include "emulator/cloud.h"
+
+namespace latchkey::emulator {
+
+std::vector<std::unique_ptr<Cloud>> NewClouds() {
+  std::vector<std::unique_ptr<Cloud>> clouds;
+  return clouds;
+}
+
+}  // namespace latchkey::emulator
