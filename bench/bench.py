@@ -68,7 +68,8 @@ class Postgres:
     def start(self):
         run = dict(env=self.env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.as_user)
         subprocess.run([PG_BIN / "initdb", "-D", self.folder / "pg", "-U", "latchkey", "-A", "peer", "-E", "UTF8", "--locale=C.UTF-8", "--data-checksums"], **run)
-        self.process = subprocess.Popen([PG_BIN / "postgres", "-D", self.folder / "pg", "-p", str(self.port), "-c", "listen_addresses=", "-c", f"unix_socket_directories={self.sockets}"],
+        self.process = subprocess.Popen([PG_BIN / "postgres", "-D", self.folder / "pg", "-p", str(self.port), "-c", "listen_addresses=", "-c", f"unix_socket_directories={self.sockets}",
+                                         "-c", "wal_sync_method=open_datasync", "-c", "wal_writer_delay=10ms", "-c", "wal_buffers=16MB"],
                                         env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.as_user)
         for _ in range(300):
             if subprocess.run([PG_BIN / "pg_isready", "-q"], env=self.env, check=False, **self.as_user).returncode == 0:

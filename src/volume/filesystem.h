@@ -79,6 +79,12 @@ class Filesystem {
   void ReplyEntry(fuse_req_t req, int error, const fuse_entry_param& entry);
   static Scratch& ThreadScratch();
 
+  // In fuse_file_info::fh, of a handle that passes the page cache by.
+  static constexpr uint64_t kDirect = 1;
+  // Each of the handle's writes is to be durable when it is answered.
+  static bool IsWriteThrough(int flags);
+  static void UseCache(InodeTable::Caching caching, fuse_file_info* fi);
+
   void Init(fuse_conn_info* connection);
   // filesystem_names.cc
   void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name);
@@ -90,7 +96,7 @@ class Filesystem {
   void Readlink(fuse_req_t req, fuse_ino_t ino);
   void Link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char* name);
   void CreateFile(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* fi);
-  int CreateLocked(Inode& parent, const char* name, mode_t mode, int flags, fuse_entry_param* entry);
+  int CreateLocked(Inode& parent, const char* name, mode_t mode, fuse_file_info* fi, fuse_entry_param* entry);
   // filesystem_removal.cc
   void Unlink(fuse_req_t req, fuse_ino_t parent, const char* name);
   void RemoveFolder(fuse_req_t req, fuse_ino_t parent, const char* name);

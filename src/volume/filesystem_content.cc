@@ -8,18 +8,27 @@
 
 namespace latchkey {
 
+bool Filesystem::IsWriteThrough(int flags) { return (flags & O_DSYNC) != 0 && (flags & O_ACCMODE) != O_RDONLY; }
+
+void Filesystem::UseCache(InodeTable::Caching caching, fuse_file_info* fi) {
+  fi->keep_cache = caching.keep ? 1 : 0;
+  fi->direct_io = caching.direct ? 1 : 0;
+  fi->fh = caching.direct ? kDirect : 0;
+}
+
 void Filesystem::Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   // Kept past the answer: one that does not arrive must be undone, and by then the kernel may have forgotten the file.
   const InodeRef held = Node(ino).shared_from_this();
   Inode& inode = *held;
   LowerRef fd;
   EncryptedFile* file = nullptr;
+  InodeTable::Caching caching{};
   int error;
   {
     // Counted and opened in one: a removal sees either no handle, or one whose descriptor it can keep.
     std::shared_lock lock(tree_);
     error = S_ISREG(inode.type) ? DescriptorLocked(inode, &fd) : EINVAL;
-    if (error == 0) table_.Opened(inode);
+    if (error == 0) caching = table_.Opened(inode, IsWriteThrough(fi->flags));
   }
   if (error != 0) {
     fuse_reply_err(req, error);
@@ -30,18 +39,18 @@ void Filesystem::Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
     LowerDescriptor lower(fd->fd);
     error = file->Truncate(lower, 0);
   }
-  fi->keep_cache = 1;
+  UseCache(caching, fi);
   if (error != 0) {
     fuse_reply_err(req, error);
   } else if (fuse_reply_open(req, fi) == 0) {
     return;
   }
-  if (table_.Closed(inode) == 0 && pool_.IsPinned(inode)) pool_.Drop(inode);
+  if (table_.Closed(inode, caching.direct) == 0 && pool_.IsPinned(inode)) pool_.Drop(inode);
 }
 
-void Filesystem::Release(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
+void Filesystem::Release(fuse_req_t req, fuse_ino_t ino, fuse_file_info* fi) {
   Inode& inode = Node(ino);
-  if (table_.Closed(inode) == 0 && pool_.IsPinned(inode)) pool_.Drop(inode);
+  if (table_.Closed(inode, fi->fh == kDirect) == 0 && pool_.IsPinned(inode)) pool_.Drop(inode);
   fuse_reply_err(req, 0);
 }
 
@@ -61,13 +70,15 @@ void Filesystem::Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
   }
 }
 
-void Filesystem::Write(fuse_req_t req, fuse_ino_t ino, const char* bytes, size_t size, off_t offset, fuse_file_info*) {
+void Filesystem::Write(fuse_req_t req, fuse_ino_t ino, const char* bytes, size_t size, off_t offset, fuse_file_info* fi) {
   LowerRef fd;
   EncryptedFile* file = nullptr;
   int error = OpenFile(Node(ino), &fd, &file);
   if (error == 0) {
     LowerDescriptor lower(fd->fd);
     error = file->Write(lower, static_cast<uint64_t>(offset), {reinterpret_cast<const uint8_t*>(bytes), size}, ThreadScratch());
+    // A direct write is the kernel's last word: it asks for no sync of its own. Through the cache it does.
+    if (error == 0 && fi->fh == kDirect && (fi->flags & O_DSYNC) != 0) error = file->Sync(lower, (fi->flags & O_SYNC) != O_SYNC);
   }
   if (error != 0) {
     fuse_reply_err(req, error);

@@ -130,20 +130,20 @@ void Filesystem::CreateFile(fuse_req_t req, fuse_ino_t parent, const char* name,
   {
     std::shared_lock lock(tree_);
     const CallerMask mask(req);
-    error = CreateLocked(Node(parent), name, mode, fi->flags, &entry);
+    error = CreateLocked(Node(parent), name, mode, fi, &entry);
   }
   if (error != 0) {
     fuse_reply_err(req, error);
     return;
   }
-  fi->keep_cache = 1;
   if (fuse_reply_create(req, &entry, fi) == 0) return;
   Inode& inode = Node(entry.ino);
-  table_.Closed(inode);
+  table_.Closed(inode, fi->direct_io != 0);
   table_.Forget(inode, 1);
 }
 
-int Filesystem::CreateLocked(Inode& parent, const char* name, mode_t mode, int flags, fuse_entry_param* entry) {
+int Filesystem::CreateLocked(Inode& parent, const char* name, mode_t mode, fuse_file_info* fi, fuse_entry_param* entry) {
+  const int flags = fi->flags;
   LowerRef folder, fd;
   std::string lower;
   struct stat st;
@@ -159,7 +159,7 @@ int Filesystem::CreateLocked(Inode& parent, const char* name, mode_t mode, int f
   }
   if (const int error = EntryLocked(parent, lower, st, entry); error != 0) return error;
   Inode& inode = Node(entry->ino);
-  table_.Opened(inode);
+  UseCache(table_.Opened(inode, IsWriteThrough(flags)), fi);
   int error = 0;
   if (made.valid()) {
     fd = pool_.Put(inode, made.Release());
@@ -174,7 +174,7 @@ int Filesystem::CreateLocked(Inode& parent, const char* name, mode_t mode, int f
     entry->attr.st_size = static_cast<off_t>(file->size());
   }
   if (error != 0) {
-    table_.Closed(inode);
+    table_.Closed(inode, fi->direct_io != 0);
     table_.Forget(inode, 1);
   }
   return error;

@@ -101,13 +101,21 @@ void InodeTable::ForgetAll() {
   }
 }
 
-void InodeTable::Opened(Inode& inode) {
+InodeTable::Caching InodeTable::Opened(Inode& inode, bool write_through) {
   std::lock_guard lock(mutex_);
+  const bool direct = inode.direct_opens_ > 0 || (write_through && inode.opens_ == 0);
   ++inode.opens_;
+  if (direct) {
+    ++inode.direct_opens_;
+    inode.cache_is_stale_ = true;
+    return {.direct = true, .keep = false};
+  }
+  return {.direct = false, .keep = !std::exchange(inode.cache_is_stale_, false)};
 }
 
-int InodeTable::Closed(Inode& inode) {
+int InodeTable::Closed(Inode& inode, bool direct) {
   std::lock_guard lock(mutex_);
+  if (direct) --inode.direct_opens_;
   return --inode.opens_;
 }
 

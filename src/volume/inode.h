@@ -80,7 +80,8 @@ class Inode : public std::enable_shared_from_this<Inode> {
   FdPool& pool_;
   // Guarded by the table.
   uint64_t lookups_ = 0;
-  int opens_ = 0;
+  int opens_ = 0, direct_opens_ = 0;  // all, and those that pass the page cache by
+  bool cache_is_stale_ = false;
   std::vector<Link> links_;  // those names that were seen
   std::shared_ptr<Inode> held_by_kernel_;
   // Guarded by the pool.
@@ -102,9 +103,17 @@ class InodeTable {
   // After the end of the connection, when the kernel sends no more.
   void ForgetAll();
 
-  void Opened(Inode& inode);
+  // What a new handle does with the kernel's page cache.
+  struct Caching {
+    bool direct;  // passes it by
+    bool keep;    // what it holds of the file is still good
+  };
+  // `write_through`: the handle's writes are to be durable when they are answered, which one request can do that passes the cache by (else
+  // the kernel asks for a sync after each write). Cached and direct handles are never open together, and the cache is emptied between the
+  // two: older kernels do not keep it coherent with direct writes.
+  Caching Opened(Inode& inode, bool write_through);
   // The count that is left.
-  int Closed(Inode& inode);
+  int Closed(Inode& inode, bool direct);
   // Some handle is open, and this name is the only one known.
   bool NeedsPinWithout(const Inode& inode, const Inode& parent, const std::string& lower_name) const;
 

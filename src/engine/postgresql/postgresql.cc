@@ -169,6 +169,11 @@ class Postgresql : public Engine {
                             "--pwfile=" + password_file, "-E", "UTF8", "--locale=C.UTF-8", "--data-checksums"},
                            absl::Minutes(5)));
     if (made.exit_code != 0) return Internal("initdb failed with exit code ", made.exit_code, ": ", LastLines(made.output));
+    ASSIGN_OR_RETURN(const RunResult tuned, RunAs(layout_.user,
+                                                  {"/bin/sh", "-c", R"(printf %s "$2" >> "$1" && sync -- "$1")", "sh",
+                                                   making + "/postgresql.conf", PostgresqlTuning()},
+                                                  absl::Seconds(10)));
+    if (tuned.exit_code != 0) return Unavailable("cannot write postgresql.conf");
     ASSIGN_OR_RETURN(const RunResult moved, RunAs(layout_.user,
                                                   {"/bin/sh", "-c", R"(mv -T -- "$1" "$2" && sync -- "$3")", "sh", making,
                                                    PostgresqlDataFolder(layout_), layout_.mount_point},

@@ -12,6 +12,17 @@ std::string PostgresqlHba() {
          "hostssl all all all scram-sha-256\n";
 }
 
+std::string PostgresqlTuning() {
+  return "\n"
+         "# Added by Latchkey. On an encrypted volume a write and a sync are two requests, and a commit waits for both; a write that is\n"
+         "# durable by itself is one. Every such write waits for the disk, so the WAL writer comes often and backends seldom have to "
+         "write\n"
+         "# full buffers themselves.\n"
+         "wal_sync_method = open_datasync\n"
+         "wal_writer_delay = 10ms\n"
+         "wal_buffers = 16MB\n";
+}
+
 std::vector<std::string> PostgresqlCommand(const std::string& bin_folder, const EngineLayout& layout, bool tls) {
   std::vector<std::string> argv = {bin_folder + "/postgres", "-D", PostgresqlDataFolder(layout)};
   const auto set = [&argv](const std::string& name, const std::string& value) {

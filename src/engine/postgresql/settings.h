@@ -22,6 +22,9 @@ std::string PostgresqlDataFolder(const EngineLayout& layout);
 // pg_hba.conf: a password on the socket, TLS and a password on TCP, and nothing else.
 std::string PostgresqlHba();
 
+// What is put behind initdb's postgresql.conf: fitting for a volume, and the administrator's to change.
+std::string PostgresqlTuning();
+
 // The whole command line. What keeps row data inside the volume and clients authenticated stands here: the command line has the last word
 // over postgresql.conf and ALTER SYSTEM (PostgreSQL 15 manual, section 20.1.4). Without `tls` it does not listen on TCP at all.
 std::vector<std::string> PostgresqlCommand(const std::string& bin_folder, const EngineLayout& layout, bool tls);
