@@ -1,6 +1,11 @@
 // Routing, and the calls on the emulator as a whole: state, log, faults, outage, clock.
 #include "emulator/admin_api.h"
 
+#include <absl/strings/str_join.h>
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
 #include <string_view>
 
 #include "base/json.h"
@@ -41,6 +46,22 @@ absl::StatusOr<int64_t> QueryNumber(const HttpRequest& request, const char* name
   return std::stoll(text);
 }
 
+constexpr int64_t kLongestWait = 366LL * 86'400;
+constexpr size_t kLongestPending = 64 << 10;
+
+// "/_admin/<cloud>/<rest>".
+struct CloudPath {
+  std::string_view cloud, rest;
+  static std::optional<CloudPath> Of(std::string_view path) {
+    constexpr std::string_view kPrefix = "/_admin/";
+    if (path.substr(0, kPrefix.size()) != kPrefix) return std::nullopt;
+    path.remove_prefix(kPrefix.size());
+    const size_t slash = path.find('/');
+    if (slash == std::string_view::npos) return std::nullopt;
+    return CloudPath{path.substr(0, slash), path.substr(slash + 1)};
+  }
+};
+
 }  // namespace
 
 struct EmulatorAdmin::Route {
@@ -78,31 +99,95 @@ const EmulatorAdmin::Route EmulatorAdmin::kRoutes[] = {
 
 HttpResponse EmulatorAdmin::Handle(const HttpRequest& request) {
   if (!IsLoopback(request.peer_address)) return ErrorAnswer(403, "the admin API answers loopback peers only");
-  for (const Route& route : kRoutes) {
-    if (route.path != request.path) continue;
-    Result result;
-    if (request.method == "GET" && route.get != nullptr) {
-      result = (this->*route.get)(request);
-    } else if (request.method == "POST" && route.post != nullptr) {
-      // A page in a browser cannot send this type to another origin without being asked first.
-      const std::string type = request.Header("content-type");
-      if (type.substr(0, type.find(';')) != "application/json") return ErrorAnswer(415, "content-type: must be application/json");
-      const absl::StatusOr<json::object> body = ParseJsonObject(request.body.empty() ? "{}" : request.body);
-      if (!body.ok()) return ErrorAnswer(400, FromAbsl(body.status().message()));
-      result = (this->*route.post)(*body);
-      if (result.ok()) {
-        if (const absl::Status saved = emulator_.Save(); !saved.ok()) result = saved;
-      }
+  const auto route =
+      std::find_if(std::begin(kRoutes), std::end(kRoutes), [&](const Route& r) { return r.path == std::string_view(request.path); });
+  const std::optional<CloudPath> cloud_path = CloudPath::Of(request.path);
+  const bool of_cloud = cloud_path && emulator_.FindCloud(cloud_path->cloud) != nullptr;
+  Result result;
+  if (route == std::end(kRoutes) && !of_cloud) return ErrorAnswer(404, "there is no such path in the admin API");
+  if (request.method == "GET" && !of_cloud && route->get != nullptr) {
+    result = (this->*route->get)(request);
+  } else if (request.method == "POST" && (of_cloud || route->post != nullptr)) {
+    // A page in a browser cannot send this type to another origin without being asked first.
+    const std::string type = request.Header("content-type");
+    if (type.substr(0, type.find(';')) != "application/json") return ErrorAnswer(415, "content-type: must be application/json");
+    const absl::StatusOr<json::object> body = ParseJsonObject(request.body.empty() ? "{}" : request.body);
+    if (!body.ok()) return ErrorAnswer(400, FromAbsl(body.status().message()));
+    if (body->contains("after_seconds")) {
+      JsonReader reader(*body);
+      const int64_t seconds = reader.Int("after_seconds");
+      if (!reader.status().ok()) return ErrorAnswer(400, FromAbsl(reader.status().message()));
+      Body rest = *body;
+      rest.erase("after_seconds");
+      result = Postpone(request.path, rest, seconds);
     } else {
-      return ErrorAnswer(405, "this path has another method");
+      result = Change(request.path, *body);
     }
-    if (!result.ok()) return ErrorAnswer(StatusOfError(result.status()), FromAbsl(result.status().message()));
-    return HttpResponse::Json(200, json::serialize(*result));
+    if (result.ok()) {
+      if (const absl::Status saved = emulator_.Save(); !saved.ok()) result = saved;
+    }
+  } else {
+    return ErrorAnswer(405, "this path has another method");
   }
-  return ErrorAnswer(404, "there is no such path in the admin API");
+  if (!result.ok()) return ErrorAnswer(StatusOfError(result.status()), FromAbsl(result.status().message()));
+  return HttpResponse::Json(200, json::serialize(*result));
 }
 
-EmulatorAdmin::Result EmulatorAdmin::Health(const HttpRequest&) { return json::object{{"status", "ok"}, {"outage", world_.outage}}; }
+EmulatorAdmin::Result EmulatorAdmin::Change(const std::string& path, const Body& body) {
+  for (const Route& route : kRoutes) {
+    if (route.path == path && route.post != nullptr) return (this->*route.post)(body);
+  }
+  if (const std::optional<CloudPath> of = CloudPath::Of(path)) {
+    if (emulator::Cloud* cloud = emulator_.FindCloud(of->cloud)) {
+      return cloud->Admin(of->rest, body, emulator_.Now(), *emulator_.options_.random);
+    }
+  }
+  return NotFound("there is no such path in the admin API");
+}
+
+EmulatorAdmin::Result EmulatorAdmin::Postpone(const std::string& path, const Body& body, int64_t seconds) {
+  if (path == "/_admin/seed" || path == "/_admin/clock/advance") return InvalidArgument("after_seconds: this call bites at once");
+  if (seconds < 1 || seconds > kLongestWait) return InvalidArgument("after_seconds: must be 1 to ", kLongestWait);
+  if (json::serialize(body).size() > kLongestPending)
+    return InvalidArgument("after_seconds: the body is longer than ", kLongestPending, " bytes");
+
+  const std::optional<CloudPath> of = CloudPath::Of(path);
+  emulator::Cloud* cloud = of ? emulator_.FindCloud(of->cloud) : nullptr;
+  const json::object before = cloud != nullptr ? cloud->ToJson() : world_.ToJson();
+  const Result tried = Change(path, body);
+  if (cloud != nullptr) {
+    RETURN_IF_ERROR(cloud->Restore(before));
+  } else {
+    // Emptied first: the locked memory need not hold all keys twice.
+    world_ = emulator::World();
+    ASSIGN_OR_RETURN(world_, emulator::World::FromJson(before));
+  }
+  // A state that does not fit now may fit then.
+  const bool may_fit_later = absl::IsFailedPrecondition(tried.status()) || absl::IsAlreadyExists(tried.status());
+  if (!tried.ok() && !may_fit_later) return tried;
+  const absl::Time due = emulator_.Now() + absl::Seconds(seconds);
+  RETURN_IF_ERROR(world_.Postpone({.due = due, .path = path, .body = body}));
+  return json::object{{"due", latchkey::FormatTime(due)}};
+}
+
+std::vector<std::string> EmulatorAdmin::EveryCloud() const {
+  std::vector<std::string> all = emulator_.CloudNames();
+  all.insert(all.begin(), std::string(emulator::kAws));
+  return all;
+}
+
+std::vector<std::string> EmulatorAdmin::CloudsOf(JsonReader& reader, std::vector<std::string> otherwise) {
+  const std::string name = reader.OptionalString("cloud");
+  if (name.empty()) return otherwise;
+  const std::vector<std::string> all = EveryCloud();
+  if (std::find(all.begin(), all.end(), name) == all.end())
+    reader.Fault("cloud", absl::StrCat("must be one of ", absl::StrJoin(all, ", ")));
+  return {name};
+}
+
+EmulatorAdmin::Result EmulatorAdmin::Health(const HttpRequest&) {
+  return json::object{{"status", "ok"}, {"outage", world_.outages.contains(emulator::kAws)}};
+}
 
 EmulatorAdmin::Result EmulatorAdmin::State(const HttpRequest&) {
   json::array users, roles, keys, denials;
@@ -121,13 +206,23 @@ EmulatorAdmin::Result EmulatorAdmin::State(const HttpRequest&) {
     keys.push_back(std::move(one));
   }
   for (const emulator::Denial& d : world_.denials) denials.push_back(json::object{{"principal", d.principal}, {"key", d.key}});
-  json::object out{{"outage", world_.outage}, {"time", latchkey::FormatTime(emulator_.Now())}};
+  json::object out{{"outage", world_.outages.contains(emulator::kAws)}, {"time", latchkey::FormatTime(emulator_.Now())}};
+  out["outages"] = json::array(world_.outages.begin(), world_.outages.end());
   out["accounts"] = json::array(world_.accounts.begin(), world_.accounts.end());
   out["users"] = std::move(users);
   out["roles"] = std::move(roles);
   out["keys"] = std::move(keys);
   out["denials"] = std::move(denials);
-  out["faults"] = world_.faults.ToJson();
+  json::object faults;
+  for (const auto& [cloud, plan] : world_.faults) faults[cloud] = plan.ToJson();
+  out["faults"] = std::move(faults);
+  json::array pending;
+  // Bodies may hold secrets.
+  for (const emulator::PendingChange& p : world_.pending) {
+    pending.push_back(json::object{{"due", latchkey::FormatTime(p.due)}, {"path", p.path}});
+  }
+  out["pending"] = std::move(pending);
+  for (const auto& cloud : emulator_.clouds_) out[cloud->name()] = cloud->State();
   return out;
 }
 
@@ -140,25 +235,32 @@ EmulatorAdmin::Result EmulatorAdmin::Calls(const HttpRequest& request) {
 }
 
 EmulatorAdmin::Result EmulatorAdmin::AddFault(const Body& body) {
-  // "standing" belongs to the request only: the plan knows it by where the fault lies.
+  // These two belong to the request only: the plan knows them by where the fault lies.
   JsonReader reader(body);
   const bool standing = reader.OptionalBool("standing", false);
+  const std::string cloud = CloudsOf(reader, {std::string(emulator::kAws)}).front();
   RETURN_IF_ERROR(reader.status());
   Body rest = body;
   rest.erase("standing");
+  rest.erase("cloud");
   ASSIGN_OR_RETURN(emulator::Fault fault, emulator::Fault::FromJson(rest));
   json::object answer = fault.ToJson();
   answer["standing"] = standing;
-  RETURN_IF_ERROR(standing ? world_.faults.Stand(std::move(fault)) : world_.faults.Enqueue(std::move(fault)));
+  answer["cloud"] = cloud;
+  emulator::FaultPlan& plan = world_.faults[cloud];
+  RETURN_IF_ERROR(standing ? plan.Stand(std::move(fault)) : plan.Enqueue(std::move(fault)));
   return answer;
 }
 
 EmulatorAdmin::Result EmulatorAdmin::ClearFaults(const Body& body) {
   JsonReader reader(body);
+  const std::vector<std::string> clouds = CloudsOf(reader, EveryCloud());
   reader.RefuseUnknown();
   RETURN_IF_ERROR(reader.status());
-  world_.faults.Clear();
-  world_.outage = false;
+  for (const std::string& cloud : clouds) {
+    world_.faults.erase(cloud);
+    world_.outages.erase(cloud);
+  }
   return json::object{};
 }
 
@@ -166,10 +268,19 @@ EmulatorAdmin::Result EmulatorAdmin::SetOutage(const Body& body) {
   JsonReader reader(body);
   const bool on = reader.OptionalBool("on", false);
   if (!body.contains("on")) reader.Fault("on", "is missing");
+  const std::vector<std::string> clouds = CloudsOf(reader, EveryCloud());
   reader.RefuseUnknown();
   RETURN_IF_ERROR(reader.status());
-  world_.outage = on;
-  return json::object{{"outage", on}};
+  for (const std::string& cloud : clouds) {
+    if (on) {
+      world_.outages.insert(cloud);
+    } else {
+      world_.outages.erase(cloud);
+    }
+  }
+  json::object answer{{"outage", on}};
+  answer["clouds"] = json::array(clouds.begin(), clouds.end());
+  return answer;
 }
 
 EmulatorAdmin::Result EmulatorAdmin::AdvanceClock(const Body& body) {
@@ -179,7 +290,7 @@ EmulatorAdmin::Result EmulatorAdmin::AdvanceClock(const Body& body) {
   RETURN_IF_ERROR(reader.status());
   if (seconds < 1 || seconds > 10LL * 365 * 86'400) return InvalidArgument("seconds: must be 1 to ten years");
   world_.clock_offset += absl::Seconds(seconds);
-  world_.Settle(emulator_.Now(), *emulator_.options_.random);
+  emulator_.Settle();
   return json::object{{"time", latchkey::FormatTime(emulator_.Now())}};
 }
 

@@ -5,7 +5,9 @@
 
 #include <boost/json.hpp>
 #include <string>
+#include <vector>
 
+#include "base/json.h"
 #include "emulator/emulator.h"
 #include "http/message.h"
 
@@ -19,11 +21,15 @@ class EmulatorAdmin {
   // 500.
   HttpResponse Handle(const HttpRequest& request);
 
-  absl::StatusOr<boost::json::object> Seed(const DevelopmentSeed& seed);
-
- private:
   using Result = absl::StatusOr<boost::json::object>;
   using Body = boost::json::object;
+
+  Result Seed(const DevelopmentSeed& seed);
+  // What a POST does, without saving. `path` is the whole one ("/_admin/keys/disable", "/_admin/gcp/…"). Errors: NotFound for a path that
+  // there is not.
+  Result Change(const std::string& path, const Body& body);
+
+ private:
   struct Route;
   static const Route kRoutes[];
 
@@ -54,6 +60,11 @@ class EmulatorAdmin {
   Result AdvanceClock(const Body& body);
   Result SeedFromBody(const Body& body);
 
+  // Orders Change(path, body) for later, after it was tried and undone: a misspelt field is refused now.
+  Result Postpone(const std::string& path, const Body& body, int64_t seconds);
+  // The names in an optional "cloud" of `reader`: that one, or `otherwise` when it is absent.
+  std::vector<std::string> CloudsOf(JsonReader& reader, std::vector<std::string> otherwise);
+  std::vector<std::string> EveryCloud() const;
   Result SwitchKey(const Body& body, const std::string& state);
   absl::StatusOr<emulator::Denial> ReadDenial(const Body& body);
   absl::StatusOr<emulator::User*> AddUser(const std::string& account, const std::string& name, std::string access_key_id,

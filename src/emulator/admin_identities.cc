@@ -199,6 +199,15 @@ EmulatorAdmin::Result EmulatorAdmin::RegisterToken(const Body& body) {
 }
 
 EmulatorAdmin::Result EmulatorAdmin::SeedFromBody(const Body& body) {
+  if (body.contains("cloud")) {
+    JsonReader of(body);
+    const std::string name = CloudsOf(of, {""}).front();
+    RETURN_IF_ERROR(of.status());
+    Body rest = body;
+    rest.erase("cloud");
+    if (emulator::Cloud* cloud = emulator_.FindCloud(name)) return emulator_.SeedLocked(*cloud, std::move(rest));
+    return SeedFromBody(rest);
+  }
   JsonReader reader(body);
   DevelopmentSeed seed{.external_id = reader.String("external_id")};
   if (const json::array* regions = reader.OptionalArray("regions")) {
@@ -260,6 +269,14 @@ absl::StatusOr<json::object> EmulatorAdmin::Seed(const DevelopmentSeed& seed) {
       {"user", user_arn},
       {"role", role_arn},
       {"external_id", seed.external_id}};
+  // The same in the form of the other clouds, for the first region.
+  const json::object& first = regions.at(seed.regions.front()).get_object();
+  const std::string secret(world_.users.at(kDevelopmentAccessKeyId).secret_access_key.RevealText(SecretAccess{}));
+  out["escrow"] = json::object{{"type", "AWS_KMS"}, {"uri", first.at("escrow_key")}, {"auth_principal", ""}};
+  out["owner"] = json::object{{"type", "AWS_KMS"}, {"uri", first.at("owner_key")}, {"auth_principal", role_arn}};
+  out["second_owner"] = json::object{{"type", "AWS_KMS"}, {"uri", first.at("second_owner_key")}, {"auth_principal", role_arn}};
+  out["credentials"] = json::object{{"access_key_id", kDevelopmentAccessKeyId}, {"secret_access_key", secret}};
+  out["environment"] = json::object{{"AWS_ACCESS_KEY_ID", kDevelopmentAccessKeyId}, {"AWS_SECRET_ACCESS_KEY", secret}};
   out["regions"] = std::move(regions);
   return out;
 }

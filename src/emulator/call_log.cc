@@ -8,10 +8,15 @@
 namespace latchkey::emulator {
 
 json::object CallRecord::ToJson() const {
-  json::object out{{"number", number},       {"time", latchkey::FormatTime(time)},
-                   {"service", service},     {"operation", operation},
-                   {"principal", principal}, {"key", key},
-                   {"region", region},       {"result", result},
+  json::object out{{"number", number},
+                   {"time", latchkey::FormatTime(time)},
+                   {"cloud", cloud},
+                   {"service", service},
+                   {"operation", operation},
+                   {"principal", principal},
+                   {"key", key},
+                   {"region", region},
+                   {"result", result},
                    {"status", status}};
   if (!fault.empty()) out["fault"] = fault;
   return out;

@@ -13,12 +13,13 @@ namespace latchkey::emulator {
 struct CallRecord {
   int64_t number = 0;  // from 1, rising, also over restarts (with gaps there)
   absl::Time time;
-  std::string service;  // "kms" or "sts"
+  std::string cloud;    // "aws", "gcp", …
+  std::string service;  // "kms", "sts", …
   std::string operation;
   std::string principal;  // ARN; empty when the caller was not recognised
   std::string key;        // ARN of the key, or of the role for STS
   std::string region;
-  std::string result;  // "ok", the type of the error, or "dropped"
+  std::string result;  // "ok", the type of the error, "throttled" or "dropped"
   std::string fault;   // action of the fault that had a part in it
   int status = 0;      // HTTP; 0 when dropped
 

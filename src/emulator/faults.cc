@@ -15,7 +15,7 @@ constexpr int64_t kLongestDelay = 600'000;
 
 bool IsWord(std::string_view text) {
   return !text.empty() && text.size() <= 64 &&
-         text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789") == std::string_view::npos;
+         text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == std::string_view::npos;
 }
 
 }  // namespace

@@ -42,6 +42,21 @@ bool World::Settle(absl::Time now, Random& random) {
   return changed;
 }
 
+absl::Status World::Postpone(PendingChange change) {
+  if (pending.size() >= kMostPending) return absl::ResourceExhaustedError("after_seconds: too many changes are waiting");
+  const auto at =
+      std::upper_bound(pending.begin(), pending.end(), change.due, [](absl::Time due, const PendingChange& p) { return due < p.due; });
+  pending.insert(at, std::move(change));
+  return absl::OkStatus();
+}
+
+std::optional<PendingChange> World::TakeDue(absl::Time now) {
+  if (pending.empty() || pending.front().due > now) return std::nullopt;
+  PendingChange first = std::move(pending.front());
+  pending.erase(pending.begin());
+  return first;
+}
+
 size_t World::Materials() const {
   size_t total = 0;
   for (const auto& [arn, key] : keys) total += key.materials.size();

@@ -73,24 +73,40 @@ struct Denial {
   bool operator==(const Denial&) const = default;
 };
 
-// Not thread-safe; movable only.
+// AWS's name where clouds are told apart.
+inline constexpr std::string_view kAws = "aws";
+
+// A call of the admin API that is to be carried out later.
+struct PendingChange {
+  absl::Time due;    // by the emulator's clock
+  std::string path;  // "/_admin/keys/disable"
+  boost::json::object body;
+};
+
+// AWS, and what the emulator knows beside the clouds: faults, outages, clock, pending changes. Not thread-safe; movable only.
 struct World {
-  static constexpr size_t kMostKeys = 1000, kMostIdentities = 1000, kMostMaterials = 4000;
+  static constexpr size_t kMostKeys = 1000, kMostIdentities = 1000, kMostMaterials = 4000, kMostPending = 1000;
 
   std::set<std::string> accounts;
   std::map<std::string, User> users;  // by access key id
   std::map<std::string, Role> roles;  // by ARN
   std::map<std::string, Key> keys;    // by ARN
   std::vector<Denial> denials;
-  std::map<std::string, WebIdentity> web_tokens;  // by hex SHA-256 of the token
-  FaultPlan faults;
-  bool outage = false;
+  std::map<std::string, WebIdentity> web_tokens;         // by hex SHA-256 of the token
+  std::map<std::string, FaultPlan, std::less<>> faults;  // by cloud
+  std::set<std::string, std::less<>> outages;            // clouds that answer nothing
+  std::vector<PendingChange> pending;                    // in the order in which they fall due
   absl::Duration clock_offset;
   SecretBytes session_key;     // 32 bytes; seals session tokens
   int64_t calls_reserved = 0;  // call numbers below this may have been given out
 
   // Lets time pass: removes keys whose deletion date is over, rotates those that are due. True when something changed.
   bool Settle(absl::Time now, Random& random);
+
+  // ResourceExhausted when kMostPending wait already.
+  absl::Status Postpone(PendingChange change);
+  // The first change that is due, taken out.
+  std::optional<PendingChange> TakeDue(absl::Time now);
 
   // How many pieces of key material there are; kMostMaterials is what the locked memory bears.
   size_t Materials() const;

@@ -2,7 +2,11 @@
 //
 //   {"warning": …, "format": 1, "accounts": […], "users": [{…}], "roles": [{…}], "keys": [{…, "materials": [{"id", "bytes", "created",
 //   "rotation"}]}],
-//    "denials": […], "web_tokens": […], "faults": {…}, "outage": false, "clock_offset_us": 0, "session_key": …, "calls_reserved": n}
+//    "denials": […], "web_tokens": […], "faults": {"aws": {…}, …}, "outages": ["aws", …], "pending": [{"due", "path", "body"}],
+//    "clock_offset_us": 0, "session_key": …, "calls_reserved": n}
+//
+// and, put in by the emulator, a member for each other cloud. "faults" with "queue" in it and "outage" are of files from before there were
+// several clouds.
 //
 // Byte strings are base64, times are microseconds since 1970.
 #include "base/encoding.h"
@@ -188,8 +192,15 @@ json::object World::ToJson() const {
   out["keys"] = std::move(keys_json);
   out["denials"] = std::move(denials_json);
   out["web_tokens"] = std::move(tokens_json);
-  out["faults"] = faults.ToJson();
-  out["outage"] = outage;
+  json::object plans;
+  for (const auto& [cloud, plan] : faults) plans[cloud] = plan.ToJson();
+  out["faults"] = std::move(plans);
+  out["outages"] = json::array(outages.begin(), outages.end());
+  json::array waiting;
+  for (const PendingChange& p : pending) {
+    waiting.push_back(json::object{{"due", absl::ToUnixMicros(p.due)}, {"path", p.path}, {"body", p.body}});
+  }
+  out["pending"] = std::move(waiting);
   out["clock_offset_us"] = absl::ToInt64Microseconds(clock_offset);
   out["session_key"] = Encoded(session_key);
   out["calls_reserved"] = calls_reserved;
@@ -201,13 +212,32 @@ absl::StatusOr<World> World::FromJson(const json::object& object) {
   World world;
   if (reader.Int("format") != 1) reader.Fault("format", "is not one that this program knows");
   for (const std::string& account : StringsOf(reader, "accounts")) world.accounts.insert(account);
-  world.outage = reader.OptionalBool("outage", false);
+  if (object.contains("outages")) {
+    for (std::string& cloud : StringsOf(reader, "outages")) world.outages.insert(std::move(cloud));
+  } else if (reader.OptionalBool("outage", false)) {
+    world.outages.emplace(kAws);
+  }
   world.clock_offset = absl::Microseconds(reader.OptionalInt("clock_offset_us", 0));
   world.session_key = Decoded(reader, "session_key", 32, 32);
   world.calls_reserved = reader.Int("calls_reserved");
-  const json::object* plan = reader.Object("faults");
+  const json::object* plans = reader.Object("faults");
   RETURN_IF_ERROR(reader.status());
-  ASSIGN_OR_RETURN(world.faults, FaultPlan::FromJson(*plan));
+  if (plans->contains("queue")) {
+    ASSIGN_OR_RETURN(world.faults[std::string(kAws)], FaultPlan::FromJson(*plans));
+  } else {
+    for (const auto& [cloud, plan] : *plans) {
+      if (!plan.is_object()) return InvalidArgument("faults: must hold an object for each cloud");
+      ASSIGN_OR_RETURN(world.faults[std::string(cloud.data(), cloud.size())], FaultPlan::FromJson(plan.get_object()));
+    }
+  }
+  if (object.contains("pending")) {
+    RETURN_IF_ERROR(ForEach(reader, "pending", [&](const json::object& item) -> absl::Status {
+      JsonReader inner(item, "pending");
+      PendingChange change{.due = TimeOf(inner.Int("due")), .path = inner.String("path"), .body = {}};
+      if (const json::object* body = inner.Object("body")) change.body = *body;
+      return inner.status().ok() ? world.Postpone(std::move(change)) : inner.status();
+    }));
+  }
   RETURN_IF_ERROR(ForEach(reader, "users", [&](const json::object& item) -> absl::Status {
     ASSIGN_OR_RETURN(User user, UserFromJson(item));
     std::string id = user.access_key_id;
