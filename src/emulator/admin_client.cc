@@ -29,7 +29,8 @@ absl::StatusCode CodeOf(int http_status) {
 
 }  // namespace
 
-EmulatorAdminClient::EmulatorAdminClient(std::string url) : url_(std::move(url)), http_(HttpClientOptions{}) {
+EmulatorAdminClient::EmulatorAdminClient(std::string url, std::string ca_pem)
+    : url_(std::move(url)), http_(HttpClientOptions{.ca_pem = std::move(ca_pem)}) {
   while (!url_.empty() && url_.back() == '/') url_.pop_back();
 }
 
@@ -157,11 +158,25 @@ EmulatorAdminClient::Result EmulatorAdminClient::Drop(const std::string& operati
 }
 
 EmulatorAdminClient::Result EmulatorAdminClient::AddFault(const json::object& fault) const { return Post("/_admin/faults", fault); }
-EmulatorAdminClient::Result EmulatorAdminClient::Outage(bool on) const { return Post("/_admin/outage", {{"on", on}}); }
-EmulatorAdminClient::Result EmulatorAdminClient::ClearFaults() const { return Post("/_admin/faults/clear", {}); }
+EmulatorAdminClient::Result EmulatorAdminClient::Outage(bool on, const std::string& cloud) const {
+  return Post("/_admin/outage", {{"on", on}, {"cloud", cloud}});
+}
+EmulatorAdminClient::Result EmulatorAdminClient::ClearFaults(const std::string& cloud) const {
+  return Post("/_admin/faults/clear", {{"cloud", cloud}});
+}
 
 EmulatorAdminClient::Result EmulatorAdminClient::AdvanceClock(absl::Duration by) const {
   return Post("/_admin/clock/advance", {{"seconds", absl::ToInt64Seconds(by)}});
+}
+
+EmulatorAdminClient::Result EmulatorAdminClient::Change(const std::string& cloud, const std::string& path, const json::object& body) const {
+  return Post(cloud == "aws" ? "/_admin/" + path : "/_admin/" + cloud + "/" + path, body);
+}
+
+EmulatorAdminClient::Result EmulatorAdminClient::SeedCloud(const std::string& cloud, const json::object& wanted) const {
+  json::object body = wanted;
+  body["cloud"] = cloud;
+  return Post("/_admin/seed", body);
 }
 
 }  // namespace latchkey

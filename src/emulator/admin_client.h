@@ -19,7 +19,8 @@ namespace latchkey {
 class EmulatorAdminClient {
  public:
   using Result = absl::StatusOr<boost::json::object>;
-  explicit EmulatorAdminClient(std::string url);  // "http://127.0.0.1:5566"
+  // "http://127.0.0.1:5566"; `ca_pem` where it speaks TLS with its own CA.
+  explicit EmulatorAdminClient(std::string url, std::string ca_pem = "");
 
   Result Health() const;
   Result State() const;
@@ -51,15 +52,22 @@ class EmulatorAdminClient {
   Result Untrust(const std::string& role) const;
   Result Trust(const std::string& role) const;
 
-  // Faults for `operation` ("Decrypt", …, or "*"): the next `times` calls, or all calls until cleared when `times` is 0.
+  // Faults of AWS, or with AddFault's "cloud" of another cloud, for `operation` ("Decrypt", …, or "*"): the next `times` calls, or all calls until cleared when `times` is 0.
   Result Throttle(const std::string& operation, int64_t times) const;
   Result Delay(const std::string& operation, absl::Duration delay, int64_t times) const;
   Result Drop(const std::string& operation, int64_t times) const;
   // Any fault, in the form of POST /_admin/faults.
   Result AddFault(const boost::json::object& fault) const;
-  Result Outage(bool on) const;
-  Result ClearFaults() const;
+  // `cloud` empty: all of them.
+  Result Outage(bool on, const std::string& cloud = "") const;
+  Result ClearFaults(const std::string& cloud = "") const;
   Result AdvanceClock(absl::Duration by) const;
+
+  // POST /_admin/<cloud>/<path>, or /_admin/<path> for "aws": what a cloud's owner does there ("gcp", "keys/disable"). With "after_seconds"
+  // in the body it bites only then.
+  Result Change(const std::string& cloud, const std::string& path, const boost::json::object& body) const;
+  // As Cloud::Seed.
+  Result SeedCloud(const std::string& cloud, const boost::json::object& wanted = {}) const;
 
  private:
   Result Get(const std::string& path) const;
