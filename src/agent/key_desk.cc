@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "base/utf8.h"
 
 namespace latchkey {
 namespace {
@@ -28,7 +29,25 @@ struct Desk {
   KeyReport report;
   std::map<std::string, LeaseWatch> watches;
   std::vector<Waiter> waiters;
+  // Of the thread that has set `busy`.
+  absl::Duration facts_due;
+  LeaseKeeper::Outcome::Kind last_kind = LeaseKeeper::Outcome::kNothing;
 };
+
+std::string TimeText(const std::optional<absl::Time>& time) { return time ? latchkey::FormatTime(*time) : ""; }
+
+KeyFacts FactsOf(const KeyDescription& description, const std::string& wrapped_version, absl::Time now) {
+  return {.read_at = latchkey::FormatTime(now),
+          .state = CutUtf8(description.state, 64),
+          .version = CutUtf8(description.key_version, 128),
+          .wrapped_version = wrapped_version,
+          .protection_level = CutUtf8(description.protection_level, 64),
+          .deletion_date = TimeText(description.deletion_date),
+          .expires_at = TimeText(description.expires_at),
+          .next_rotation = TimeText(description.next_rotation),
+          .rotation_enabled = description.rotation_enabled,
+          .purge_protected = description.purge_protected};
+}
 
 class PooledKeyDesk : public KeyDesk {
  public:
@@ -196,6 +215,7 @@ class PooledKeyDesk : public KeyDesk {
       const std::lock_guard lock(mutex_);
       const KeyHealth before = desk.report.health;
       desk.report = {.health = desk.keeper.health(),
+                     .facts = desk.report.facts,
                      .asked = true,
                      .refused = outcome.kind == LeaseKeeper::Outcome::kSeal || desk.keeper.health().confirmed};
       watches = desk.watches;
@@ -231,6 +251,32 @@ class PooledKeyDesk : public KeyDesk {
       } else {
         waiter.done(copy.status());
       }
+    }
+    for (const auto& [node_id, watch] : watches) {
+      if (watch.changed) watch.changed();
+    }
+    const bool changed_class = outcome.kind != desk.last_kind;
+    desk.last_kind = outcome.kind;
+    // A KEK that nobody watches is only being fetched.
+    if (!watches.empty() && (changed_class || options_.clock->BootTime() >= desk.facts_due)) ReadFacts(desk);
+  }
+
+  // What it says is for people; that it says nothing changes nothing.
+  void ReadFacts(Desk& desk) {
+    desk.facts_due = options_.clock->BootTime() + options_.facts_interval;
+    const auto provider = options_.kms->For(desk.root);
+    if (!provider.ok()) return;
+    const auto description = (*provider)->Describe(desk.root, {});
+    if (!description.ok()) {
+      Log(LogLevel::kDebug, "the KMS does not describe the key",
+          {{"key", desk.root.uri}, {"error", std::string(FromAbsl(description.status().message()))}});
+      return;
+    }
+    std::map<std::string, LeaseWatch> watches;
+    {
+      const std::lock_guard lock(mutex_);
+      desk.report.facts = FactsOf(*description, desk.kek.key_version, options_.clock->Now());
+      watches = desk.watches;
     }
     for (const auto& [node_id, watch] : watches) {
       if (watch.changed) watch.changed();

@@ -38,6 +38,7 @@ struct LeaseWatch {
 
 struct KeyReport {
   KeyHealth health;
+  KeyFacts facts;
   bool asked = false;
   bool refused = false;  // confirmed: seal
 };
@@ -57,6 +58,8 @@ class KeyDesk {
     int threads = 6;
     // Checks under way at one time for one root key; the rest of the pool is left to others.
     int most_per_root = 2;
+    // How often the KMS is asked about a key beside being asked to unwrap; reads are scarce at some of them.
+    absl::Duration facts_interval = absl::Hours(1);
     // Pins of this host, applied to keys that the server wants tested.
     std::function<absl::Status(const RootKey&)> allowed;
   };

@@ -405,7 +405,10 @@ class ThreadedNodeRunner : public NodeRunner {
       health.last_success = last_health_.last_success;
       return health;
     }
-    if (const KeyReport report = options_.desk->Report(watched_kek_); !watched_kek_.empty() && report.asked) last_health_ = report.health;
+    if (const KeyReport report = options_.desk->Report(watched_kek_); !watched_kek_.empty() && report.asked) {
+      last_health_ = report.health;
+      last_facts_ = report.facts;
+    }
     return last_health_;
   }
 
@@ -436,6 +439,7 @@ class ThreadedNodeRunner : public NodeRunner {
     observed.host = options_.config->advertise_host;
     observed.port = record_.port;
     observed.key = Health();
+    observed.key_facts = last_facts_;
     observed.minted = record_.minted;
     observed.problem = Problem(decision);
     observed.stray = stray_;
@@ -469,6 +473,7 @@ class ThreadedNodeRunner : public NodeRunner {
   std::map<std::string, FreshKek> fetched_;
   std::set<std::string> fetching_;
   KeyHealth last_health_, mint_health_;
+  KeyFacts last_facts_;
   absl::Duration next_probe_;
   int64_t applied_generation_ = 0, mint_order_ = 0;
 

@@ -164,9 +164,9 @@ TEST_F(RealControlTest, BadKeysAreRefusedAndChangeNothing) {
   const HttpResponse unknown_region = Ask("POST", cluster + "/cmek", Specs("k", "eu-west-1"));
   EXPECT_EQ(unknown_region.status, 422);
   EXPECT_THAT(unknown_region.body, HasSubstr("region_specs[0].region"));
-  std::string google = Specs("k");
-  google.replace(google.find("AWS_KMS"), 7, "GCP_CLOUD_KMS");
-  EXPECT_EQ(Ask("POST", cluster + "/cmek", google).status, 501);
+  std::string none = Specs("k");
+  none.replace(none.find("AWS_KMS"), 7, "NULL_KMS");
+  EXPECT_EQ(Ask("POST", cluster + "/cmek", none).status, 501);
 
   host_->on_key_test = [](const KeyTest& test) {
     return KeyVerdict{.test_id = test.id, .ok = false, .failure = FailureClass::kDisabled, .message = "DisabledException"};

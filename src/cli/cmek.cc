@@ -4,6 +4,7 @@
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/table.h"
+#include "protocol/key_type.h"
 
 namespace latchkey {
 namespace {
@@ -14,6 +15,21 @@ struct Args {
   int64_t timeout_seconds = 300;
   bool wait = false;
 };
+
+// "state ENABLED, version 3 (in use: 2), protection HSM, rotates itself, next on …".
+std::string FactsLine(const json::object& facts) {
+  std::string line = "state " + TextOf(facts, "state");
+  const std::string version = TextOf(facts, "version"), wrapped = TextOf(facts, "wrapped_version");
+  if (!version.empty()) line += ", version " + version;
+  if (!wrapped.empty() && wrapped != version) line += " (in use: " + wrapped + ")";
+  if (const std::string level = TextOf(facts, "protection_level"); !level.empty()) line += ", protection " + level;
+  if (TextOf(facts, "rotation_enabled") == "true") line += ", rotates by itself";
+  if (const std::string next = TextOf(facts, "next_rotation"); !next.empty()) line += ", next rotation " + next;
+  if (const std::string date = TextOf(facts, "deletion_date"); !date.empty()) line += ", deletion " + date;
+  if (const std::string date = TextOf(facts, "expires_at"); !date.empty()) line += ", expires " + date;
+  if (TextOf(facts, "purge_protected") == "true") line += ", protected against purging";
+  return Printable(line + " (read " + TextOf(facts, "read_at") + ")");
+}
 
 void Print(const Args& args, const json::object& cmek) {
   if (args.api.json()) {
@@ -32,6 +48,8 @@ void Print(const Args& args, const json::object& cmek) {
       rows.push_back({TextOf(key, "status"), spec == nullptr ? "" : TextOf(*spec, "type"), spec == nullptr ? "" : TextOf(*spec, "uri"),
                       TextOf(key, "updated_at")});
       if (const std::string message = TextOf(key, "user_message"); !message.empty()) messages += "  " + Printable(message) + "\n";
+      if (const json::object* facts = ObjectOf(key, "facts")) messages += "  " + FactsLine(*facts) + "\n";
+      for (const json::value& w : ArrayOf(key, "warnings")) messages += "  WARNING: " + Printable(TextOf(w.get_object(), "message")) + "\n";
     }
     std::fputs(RenderTable({"KEY", "TYPE", "URI", "UPDATED"}, rows).c_str(), stdout);
     std::fputs(messages.c_str(), stdout);
@@ -119,9 +137,14 @@ Command CmekCommand() {
   const std::vector<CommandOption> wait = {{.names = "--wait", .help = "until it is done, with a progress line", .target = &args->wait},
                                            {.names = "--timeout", .help = "seconds that --wait waits", .target = &args->timeout_seconds}};
   const std::vector<CommandOption> key = {
-      {.names = "--type", .help = "type of the key", .target = &args->type, .choices = {"AWS_KMS", "LOCAL"}},
-      {.names = "--uri", .help = "the key: AWS key ARN, or local://<connection>", .target = &args->uri, .required = true},
-      {.names = "--principal", .help = "the role to act as: AWS role ARN", .target = &args->principal},
+      {.names = "--type", .help = "type of the key", .target = &args->type, .choices = KeyTypeNames()},
+      {.names = "--uri",
+       .help = "the key, as its type names it: an ARN, projects/…, https://<vault>…/keys/…, vault://…, pkcs11://…, kmip://…, local://…",
+       .target = &args->uri,
+       .required = true},
+      {.names = "--principal",
+       .help = "whom to act as on the owner's side: AWS role ARN, Google service account, Azure tenant",
+       .target = &args->principal},
       {.names = "--region", .help = "this region only (default: every region of the cluster)", .target = &args->region}};
   Command group{.name = "cmek", .summary = "the owner's key to a cluster: enable, see, rotate, take away, give back"};
   group.children.push_back(

@@ -112,9 +112,9 @@ TEST_F(CmekTest, EveryRegionMustBeNamedOnce) {
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("region_specs[0].region")));
   EXPECT_THAT(cmek.Enable(caller_, id, {{"us-east-1", Key("a")}, {"us-east-1", Key("a")}}),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("region_specs[1].region")));
-  RootKey google = Key("a");
-  google.type = "GCP_CLOUD_KMS";
-  EXPECT_THAT(cmek.Enable(caller_, id, {{"us-east-1", google}}), StatusIs(StatusCode::kUnimplemented, HasSubstr("GCP_CLOUD_KMS")));
+  RootKey none = Key("a");
+  none.type = "NULL_KMS";
+  EXPECT_THAT(cmek.Enable(caller_, id, {{"us-east-1", none}}), StatusIs(StatusCode::kUnimplemented, HasSubstr("NULL_KMS")));
   RootKey odd = Key("a b");
   EXPECT_THAT(cmek.Enable(caller_, id, {{"us-east-1", odd}}),
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("region_specs[0].key_spec.uri")));

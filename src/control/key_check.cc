@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "base/utf8.h"
 #include "control/messages.h"
+#include "protocol/key_type.h"
 
 namespace latchkey {
 namespace {
@@ -24,10 +25,8 @@ absl::Status Permanent(const Parts&... parts) {
 }
 
 absl::Status CheckForm(const Core& core, const RootKey& key, const std::string& field) {
-  for (const std::string_view later : {"GCP_CLOUD_KMS", "AZURE_KEY_VAULT", "NULL_KMS"}) {
-    if (key.type == later) return absl::UnimplementedError(absl::StrCat(field, ".type: ", key.type, " is not built yet; AWS_KMS is"));
-  }
-  if (key.type != "AWS_KMS" && key.type != "LOCAL") return Permanent(field, ".type: must be AWS_KMS or LOCAL");
+  if (key.type == "NULL_KMS") return absl::UnimplementedError(absl::StrCat(field, ".type: NULL_KMS is not built"));
+  if (!IsKeyType(key.type)) return Permanent(field, ".type: must be one of ", KeyTypeList());
   if (key.uri.empty() || key.uri.size() > kMostKeyText || !IsPrintable(key.uri)) {
     return Permanent(field, ".uri: must be 1 to ", kMostKeyText, " printable ASCII characters without blanks");
   }

@@ -11,7 +11,7 @@ namespace latchkey {
 
 // Every region is one of the cluster and named once; with `all`, every region of the cluster is named. Types are known, texts bounded, and
 // no key is the operator's own. InvalidArgument naming the field and permanent (KeyFaultOf), since asking again cannot help; Unimplemented
-// for the types of other clouds.
+// for NULL_KMS, which the dialect knows and this product does not.
 absl::Status CheckKeySpecs(const Core& core, const ClusterModel& model, const std::vector<RegionKeySpec>& specs, bool all);
 
 // Has each key tried by a host of its region: the cluster's own where it was heard of lately, else any. OK when all can be used.

@@ -49,6 +49,9 @@ struct KeyView {
   // The worst health that the hosts of the region report of this key: our own `health` object beside the documented fields.
   KeyHealth health;
   std::string next_step;
+  // What the KMS tells of the key in force (empty for former ones), and what lies ahead.
+  KeyFacts facts;
+  std::vector<KeyWarning> warnings;
 };
 struct CmekRegionView {
   std::string region;

@@ -196,6 +196,8 @@ RegionStatus DeriveRegion(const RegionModel& region, const Hosts& hosts, absl::T
   for (const NodeModel& node : region.nodes) {
     if (!HasAccepted(region, node)) continue;
     if (Badness(node.report->key) > Badness(status.health)) status.health = node.report->key;
+    // RFC 3339 in UTC sorts as time does.
+    if (node.report->key_facts.read_at > status.facts.read_at) status.facts = node.report->key_facts;
     if (problem.empty()) problem = node.report->problem;
     lease_ended |= node.report->volume == VolumeState::kSealed && node.report->seal_reason == "LEASE_ENDED";
   }

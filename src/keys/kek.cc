@@ -78,6 +78,10 @@ absl::StatusOr<WrappedKek> MintKek(const KmsSet& kms, const RootKey& root, const
   record.created_at = latchkey::FormatTime(clock.Now());
   record.root = root;
   record.key_version = wrapped.key_version;
+  if (record.key_version.empty()) {
+    // Some KMSs tell the version only when described. For people: a rotation between the two calls would show a version too new.
+    if (const auto description = provider->Describe(root, KmsCall{}); description.ok()) record.key_version = description->key_version;
+  }
   record.ciphertext = Base64Encode(wrapped.ciphertext);
   if (previous != nullptr) {
     ASSIGN_OR_RETURN(record.previous, SealPrevious(kek, *previous, random));

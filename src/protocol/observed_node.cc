@@ -86,6 +86,7 @@ json::object ObservedNode::ToJson() const {
       {"host", host},
       {"port", port},
       {"key", key.ToJson()},
+      {"key_facts", key_facts.ToJson()},
       {"problem", problem},
       {"stray", stray},
   };
@@ -115,6 +116,9 @@ absl::StatusOr<ObservedNode> ObservedNode::FromJson(const json::object& object, 
   RETURN_IF_ERROR(reader.status());
   ASSIGN_OR_RETURN(node.deks, ReadRecords<ObservedDek>(reader, "deks"));
   ASSIGN_OR_RETURN(node.key, ReadRecord<KeyHealth>(reader, "key"));
+  if (const json::object* facts = reader.OptionalObject("key_facts")) {
+    ASSIGN_OR_RETURN(node.key_facts, KeyFacts::FromJson(*facts, reader.PathOf("key_facts")));
+  }
   if (const json::object* minted = reader.OptionalObject("minted")) {
     ASSIGN_OR_RETURN(node.minted, WrappedKek::FromJson(*minted, reader.PathOf("minted")));
   }

@@ -14,9 +14,9 @@ namespace latchkey {
 
 // A key in a KMS: an owner key or the operator's escrow key.
 struct RootKey {
-  std::string type;            // "AWS_KMS" or "LOCAL" today; spelled as in the CockroachDB Cloud API
-  std::string uri;             // AWS: key ARN; LOCAL: local://<connection>
-  std::string auth_principal;  // AWS: ARN of the owner's role; may be empty (act as the caller)
+  std::string type;            // one of key_type.h
+  std::string uri;             // AWS: key ARN; LOCAL: local://<connection>; the others: see the header of the provider, kms/<…>_kms.h
+  std::string auth_principal;  // AWS: ARN of the owner's role; Google: the owner's service account; Azure: the owner's tenant; may be empty
   std::string external_id;     // given to the owner's side when stepping into the role: the organization's id; no secret
 
   bool operator==(const RootKey&) const = default;

@@ -1,11 +1,11 @@
 #include "api/cockroach/cmek.h"
 
-#include <array>
 #include <set>
 
 #include "base/json.h"
 #include "base/status.h"
 #include "protocol/fields.h"
+#include "protocol/key_type.h"
 
 namespace latchkey::cockroach {
 namespace {
@@ -13,7 +13,8 @@ namespace {
 constexpr size_t kMostRegions = 100;
 constexpr size_t kLongestRegion = 64;
 constexpr size_t kLongestUri = 2048;
-constexpr std::array<std::string_view, 5> kKeyTypes = {"AWS_KMS", "GCP_CLOUD_KMS", "AZURE_KEY_VAULT", "NULL_KMS", "LOCAL"};
+// What the dialect knows beside our own types.
+constexpr std::string_view kNullKms = "NULL_KMS";
 
 // A value that can never do, however often it is sent again; the official clients repeat what is answered 400 for minutes.
 absl::Status Permanent(absl::Status status) { return status.ok() ? status : WithKeyFault(std::move(status), KeyFault::kPermanent); }
@@ -25,9 +26,7 @@ absl::StatusOr<RootKey> ParseKeySpec(const json::object& object, const std::stri
   key.uri = reader.String("uri");
   key.auth_principal = reader.OptionalString("auth_principal");
   RETURN_IF_ERROR(reader.status());
-  if (std::find(kKeyTypes.begin(), kKeyTypes.end(), key.type) == kKeyTypes.end()) {
-    reader.Fault("type", "is not a type of key; known are AWS_KMS, GCP_CLOUD_KMS, AZURE_KEY_VAULT, NULL_KMS and LOCAL");
-  }
+  if (!IsKeyType(key.type) && key.type != kNullKms) reader.Fault("type", "is not a type of key; known are " + KeyTypeList());
   CheckText(reader, "uri", key.uri, kLongestUri);
   CheckText(reader, "auth_principal", key.auth_principal, kLongestUri);
   RETURN_IF_ERROR(Permanent(reader.status()));
@@ -62,13 +61,32 @@ json::object HealthJson(const KeyView& key) {
           {"next_step", key.next_step}};
 }
 
+// Absent where nothing was read: a member that is there says something.
+void AddFacts(const KeyView& key, json::object& object) {
+  if (!key.facts.read_at.empty()) {
+    json::object facts = key.facts.ToJson();
+    facts["newer_version"] = key.facts.newer_version();
+    object["facts"] = std::move(facts);
+  }
+  json::array warnings;
+  for (const KeyWarning& warning : key.warnings) {
+    warnings.push_back(json::object{{"code", warning.code},
+                                    {"days", warning.stage < 0 ? json::value(nullptr) : json::value(warning.stage)},
+                                    {"message", warning.message}});
+  }
+  object["warnings"] = std::move(warnings);
+}
+
 json::object KeyJson(const KeyView& key) {
-  return {{"status", key.status},
-          {"user_message", key.user_message},
-          {"spec", json::object{{"type", key.spec.type}, {"uri", key.spec.uri}, {"auth_principal", key.spec.auth_principal}}},
-          {"created_at", OrNull(key.created_at)},
-          {"updated_at", OrNull(key.updated_at)},
-          {"health", HealthJson(key)}};
+  json::object object = {
+      {"status", key.status},
+      {"user_message", key.user_message},
+      {"spec", json::object{{"type", key.spec.type}, {"uri", key.spec.uri}, {"auth_principal", key.spec.auth_principal}}},
+      {"created_at", OrNull(key.created_at)},
+      {"updated_at", OrNull(key.updated_at)},
+      {"health", HealthJson(key)}};
+  AddFacts(key, object);
+  return object;
 }
 
 }  // namespace
