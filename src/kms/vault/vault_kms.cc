@@ -1,5 +1,6 @@
 #include "kms/vault/vault_kms.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/encoding.h"
@@ -149,9 +150,12 @@ class VaultKms : public Kms {
       result = operation(target);
     }
     if (server.login.is_static() && FailureClassOf(result.status()) == FailureClass::kDenied) {
-      RETURN_IF_ERROR(
-          Prefixed(server.client.LookupSelf(target.caller, budget),
-                   absl::StrCat("refused, and whether our token is good cannot be seen (it needs read on auth/token/lookup-self)")));
+      const absl::Status self = server.client.LookupSelf(target.caller, budget);
+      if (!self.ok()) {
+        return Prefixed(self, absl::StrCat(result.status().message(),
+                                           "; whether the token itself is good (it needs read on "
+                                           "auth/token/lookup-self)"));
+      }
     }
     return result;
   }
