@@ -1,5 +1,7 @@
 #include "kms/aws/aws_kms.h"
 
+#include <algorithm>
+
 #include "base/status.h"
 #include "kms/aws/arn.h"
 #include "kms/aws/credentials.h"
@@ -12,6 +14,8 @@ namespace {
 constexpr size_t kMaxPlaintext = 190;
 constexpr size_t kMaxCiphertext = 6144;
 constexpr absl::Duration kRenewBefore = absl::Minutes(5);
+// What a description waits for what is only good to know.
+constexpr absl::Duration kRotationPatience = absl::Seconds(2);
 
 // Why a key in this state cannot be used; nullopt when it can.
 std::optional<FailureClass> FailureOfState(std::string_view state) {
@@ -28,7 +32,11 @@ KeyDescription Describe(const AwsKeyMetadata& metadata) {
                              .state = metadata.key_state,
                              .key_version = metadata.key_material_id,
                              .deletion_date = metadata.deletion_date,
-                             .expires_at = metadata.valid_to};
+                             .expires_at = metadata.valid_to,
+                             .protection_level = metadata.origin};
+  // A key of KMS's own is deleted after seven days at the earliest, and can be kept until then. Imported material can be deleted at once,
+  // and what happens in an external or CloudHSM key store KMS does not rule.
+  if (metadata.origin == "AWS_KMS") description.purge_protected = true;
   if (metadata.key_usage != "ENCRYPT_DECRYPT" || metadata.key_spec != "SYMMETRIC_DEFAULT") {
     description.failure = FailureClass::kUnsuitable;
     description.unusable_because = absl::StrCat("it is a key of usage ", metadata.key_usage, " and kind ", metadata.key_spec,
@@ -61,7 +69,15 @@ class AwsKms : public Kms {
   absl::StatusOr<KeyDescription> Describe(const RootKey& key, const KmsCall& call) override {
     return WithTarget<KeyDescription>(key, call, [&](const KmsTarget& target, const CallBudget& budget) -> absl::StatusOr<KeyDescription> {
       ASSIGN_OR_RETURN(const AwsKeyMetadata metadata, KmsDescribeKey(transport_, target, key.uri, budget));
-      return latchkey::Describe(metadata);
+      KeyDescription description = latchkey::Describe(metadata);
+      if (!description.usable) return description;
+      // The owner may have left this right out, and key stores have no rotation: the description stands without.
+      const CallBudget patience(std::min(kRotationPatience, budget.Remaining()));
+      if (const auto rotation = KmsGetKeyRotationStatus(transport_, target, key.uri, patience); rotation.ok()) {
+        description.rotation_enabled = rotation->enabled;
+        description.next_rotation = rotation->next;
+      }
+      return description;
     });
   }
 

@@ -328,11 +328,32 @@ TEST_F(AwsKmsTest, DescribesAKeyInEveryState) {
   EXPECT_TRUE(description.usable);
   EXPECT_EQ(description.resolved_uri, kTestKeyArn);
   EXPECT_EQ(description.key_version, "m-1");
+  EXPECT_EQ(description.protection_level, "AWS_KMS");
+  EXPECT_EQ(description.purge_protected, true);
+  EXPECT_EQ(description.rotation_enabled, true);
+  EXPECT_EQ(description.next_rotation, absl::FromUnixSeconds(1'731'500'000));
   aws_.SetKeyState("PendingDeletion");
   LK_ASSERT_OK_AND_ASSIGN(description, kms_->Describe(kKey, {}));
   EXPECT_FALSE(description.usable);
   EXPECT_EQ(description.failure, FailureClass::kPendingDeletion);
   EXPECT_EQ(description.deletion_date, absl::FromUnixMillis(1'700'000'000'500));
+}
+
+TEST_F(AwsKmsTest, DescribesAKeyWhoseRotationItMayNotSee) {
+  for (const char* refusal : {"AccessDeniedException", "UnsupportedOperationException", "ThrottlingException", "KMSInternalException"}) {
+    aws_.AlwaysAnswer("GetKeyRotationStatus", AwsJsonError(refusal, "no"));
+    LK_ASSERT_OK_AND_ASSIGN(const KeyDescription description, kms_->Describe(kKey, {}));
+    EXPECT_TRUE(description.usable) << refusal;
+    EXPECT_EQ(description.rotation_enabled, std::nullopt) << refusal;
+  }
+  for (const char* body : {"{}", "[]", R"({"KeyRotationEnabled":"yes"})", R"({"KeyId":"another","KeyRotationEnabled":true})"}) {
+    aws_.AlwaysAnswer("GetKeyRotationStatus", AwsJson(200, body));
+    LK_ASSERT_OK_AND_ASSIGN(const KeyDescription description, kms_->Describe(kKey, {}));
+    EXPECT_EQ(description.rotation_enabled, std::nullopt) << body;
+  }
+  aws_.AlwaysAnswer("GetKeyRotationStatus", AwsJson(200, R"({"KeyRotationEnabled":false})"));
+  LK_ASSERT_OK_AND_ASSIGN(const KeyDescription description, kms_->Describe(kKey, {}));
+  EXPECT_EQ(description.rotation_enabled, false);
 }
 
 TEST_F(AwsKmsTest, TestsAKeyStepByStep) {

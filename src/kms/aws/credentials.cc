@@ -67,7 +67,9 @@ absl::StatusOr<SharedAwsCredentials> AwsIdentity::Get(const StsTarget& target, b
     if (web.role_arn.empty()) return Identity("AWS_WEB_IDENTITY_TOKEN_FILE is set and AWS_ROLE_ARN is not");
     return FromWebIdentity(web, target, fresh, budget);
   }
-  return FromProfile(target, fresh, budget);
+  ASSIGN_OR_RETURN(SharedAwsCredentials of_profile, FromProfile(target, fresh, budget));
+  if (of_profile != nullptr) return of_profile;
+  return FromMachine(fresh, budget);
 }
 
 absl::StatusOr<SharedAwsCredentials> AwsIdentity::FromWebIdentity(const WebIdentity& web, const StsTarget& target, bool fresh,
@@ -89,6 +91,7 @@ absl::StatusOr<SharedAwsCredentials> AwsIdentity::FromWebIdentity(const WebIdent
 
 absl::StatusOr<SharedAwsCredentials> AwsIdentity::FromProfile(const StsTarget& target, bool fresh, const CallBudget& budget) {
   std::string profile = options_.profile.empty() ? Environment("AWS_PROFILE") : options_.profile;
+  const bool named = !profile.empty();
   if (profile.empty()) profile = "default";
   const std::string credentials_path = PathOf(options_.shared_credentials_file, "AWS_SHARED_CREDENTIALS_FILE", "credentials");
   const std::string config_path = PathOf(options_.config_file, "AWS_CONFIG_FILE", "config");
@@ -124,8 +127,23 @@ absl::StatusOr<SharedAwsCredentials> AwsIdentity::FromProfile(const StsTarget& t
       return Static(where, get("aws_access_key_id"), get("aws_secret_access_key"), get("aws_session_token"));
     }
   }
-  return Identity(absl::StrCat("none in the environment, no web identity, and none in profile ", profile,
-                               "; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile"));
+  // A profile that was named must be there.
+  if (named) return Identity(absl::StrCat("none in profile ", profile, " of ", credentials_path, " or ", config_path));
+  return SharedAwsCredentials();
+}
+
+absl::StatusOr<SharedAwsCredentials> AwsIdentity::FromMachine(bool fresh, const CallBudget& budget) {
+  constexpr std::string_view kNone = "none in the environment, no web identity, none in profile default and no container";
+  const bool container = machine_.HasContainer();
+  if (!container && !machine_.HasInstance())
+    return Identity(absl::StrCat(ToAbsl(kNone), "; the instance is not asked, as AWS_EC2_METADATA_DISABLED says"));
+  const auto valid = [this](const SharedAwsCredentials& c) { return options_.call.clock->Now() < c->expires - kRenewBefore; };
+  const auto fetch = [&] { return container ? machine_.FromContainer(budget) : machine_.FromInstance(budget); };
+  absl::StatusOr<SharedAwsCredentials> credentials =
+      machine_identity_.Get(fresh, valid, fetch, budget.end(), KmsError(FailureClass::kIdentity, "no answer in time"));
+  if (credentials.ok()) return credentials;
+  return Prefixed(credentials.status(), container ? "our own AWS credentials"
+                                                  : absl::StrCat("our own AWS credentials: ", ToAbsl(kNone), ", and not of the instance"));
 }
 
 }  // namespace latchkey

@@ -19,6 +19,7 @@ class AwsIdentityTest : public testing::Test {
       : transport_({.first_backoff = absl::Milliseconds(1), .clock = &clock_}),
         identity_({.call = {.environment = [this](const char* name) { return environment_[name]; }, .clock = &clock_}}, transport_) {
     environment_["HOME"] = home_.path();
+    environment_["AWS_EC2_METADATA_DISABLED"] = "true";
   }
 
   absl::StatusOr<SharedAwsCredentials> Get(bool fresh = false) {

@@ -84,9 +84,15 @@ class FakeAws : public FakeService {
                                {"KeyState", key_state_},
                                {"KeyUsage", "ENCRYPT_DECRYPT"},
                                {"KeySpec", "SYMMETRIC_DEFAULT"},
+                               {"Origin", "AWS_KMS"},
                                {"CurrentKeyMaterialId", "m-1"}};
       if (key_state_ == "PendingDeletion") metadata["DeletionDate"] = 1.7000000005E9;
       return AwsJson(200, json::serialize(json::object{{"KeyMetadata", metadata}}));
+    }
+    if (operation == "GetKeyRotationStatus") {
+      return AwsJson(200,
+                     json::serialize(json::object{
+                         {"KeyId", key}, {"KeyRotationEnabled", true}, {"RotationPeriodInDays", 365}, {"NextRotationDate", 1.7315E9}}));
     }
     const std::string context = json::serialize(request->at("EncryptionContext"));
     if (operation == "Encrypt") {

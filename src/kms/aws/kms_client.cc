@@ -116,11 +116,25 @@ absl::StatusOr<AwsKeyMetadata> KmsDescribeKey(AwsTransport& transport, const Kms
   key.key_spec = Text(metadata, "KeySpec");
   if (key.key_spec.empty()) key.key_spec = Text(metadata, "CustomerMasterKeySpec");
   key.key_material_id = Text(metadata, "CurrentKeyMaterialId");
+  key.origin = Text(metadata, "Origin");
   key.deletion_date = Date(metadata, "DeletionDate");
   key.valid_to = Date(metadata, "ValidTo");
   if (key.arn.empty() || key.key_state.empty()) return Incomplete("DescribeKey", "Arn and KeyState");
   if (key.arn != key_arn) return KmsError(FailureClass::kCorrupt, "AWS KMS DescribeKey: the answer is of another key");
   return key;
+}
+
+absl::StatusOr<AwsKeyRotation> KmsGetKeyRotationStatus(AwsTransport& transport, const KmsTarget& target, std::string_view key_arn,
+                                                       const CallBudget& budget) {
+  const json::object request = {{"KeyId", std::string(key_arn)}};
+  ASSIGN_OR_RETURN(const json::object answer, Call(transport, target, "GetKeyRotationStatus", json::serialize(request), budget));
+  // Older releases leave KeyId out.
+  if (const std::string key_id = Text(answer, "KeyId"); !key_id.empty() && key_id != key_arn) {
+    return KmsError(FailureClass::kCorrupt, "AWS KMS GetKeyRotationStatus: the answer is of another key");
+  }
+  const json::value* enabled = answer.if_contains("KeyRotationEnabled");
+  if (enabled == nullptr || !enabled->is_bool()) return Incomplete("GetKeyRotationStatus", "KeyRotationEnabled");
+  return AwsKeyRotation{.enabled = enabled->get_bool(), .next = Date(answer, "NextRotationDate")};
 }
 
 }  // namespace latchkey

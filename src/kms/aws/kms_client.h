@@ -29,8 +29,13 @@ struct KmsPlaintext {
 };
 
 struct AwsKeyMetadata {
-  std::string arn, key_state, key_usage, key_spec, key_material_id;
+  std::string arn, key_state, key_usage, key_spec, key_material_id, origin;
   std::optional<absl::Time> deletion_date, valid_to;
+};
+
+struct AwsKeyRotation {
+  bool enabled = false;
+  std::optional<absl::Time> next;
 };
 
 // Every error carries its class. `key_arn` goes into every request, and an answer that names another key is CORRUPT.
@@ -40,5 +45,8 @@ absl::StatusOr<KmsPlaintext> KmsDecrypt(AwsTransport& transport, const KmsTarget
                                         const std::vector<uint8_t>& ciphertext, const KmsContext& context, const CallBudget& budget);
 absl::StatusOr<AwsKeyMetadata> KmsDescribeKey(AwsTransport& transport, const KmsTarget& target, std::string_view key_arn,
                                               const CallBudget& budget);
+// Needs kms:GetKeyRotationStatus, a right of its own.
+absl::StatusOr<AwsKeyRotation> KmsGetKeyRotationStatus(AwsTransport& transport, const KmsTarget& target, std::string_view key_arn,
+                                                       const CallBudget& budget);
 
 }  // namespace latchkey
