@@ -6,7 +6,6 @@
 namespace latchkey {
 namespace {
 
-using testing::HasSubstr;
 using testing::Not;
 using enum FailureClass;
 
