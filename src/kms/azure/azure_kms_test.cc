@@ -156,7 +156,7 @@ TEST_F(AzureKmsTest, ClassifiesWhatTheVaultWasSeenToAnswer) {
       {418, "SomethingNobodyHasSeen", "x", "", FailureClass::kUnreachable},
   };
   for (const Row& row : rows) {
-    const absl::Status status = UnwrapAnswered(VaultError(row.status, row.code, row.message, row.inner));
+    const absl::Status status = UnwrapAnswered(KeyVaultError(row.status, row.code, row.message, row.inner));
     EXPECT_THAT(status, HasClass(row.expected)) << row.code << " " << row.inner << " " << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr("Azure Key Vault unwrapkey"));
   }
@@ -215,10 +215,10 @@ TEST_F(AzureKmsTest, ClassifiesWhatEntraWasSeenToAnswerByWhoseTenantItIs) {
 }
 
 TEST_F(AzureKmsTest, WaitsAsLongAsTheVaultAsksAndTriesAgain) {
-  HttpResponse throttled = VaultError(429, "Throttled", "too many");
+  HttpResponse throttled = KeyVaultError(429, "Throttled", "too many");
   throttled.headers["retry-after"] = "0";
   azure_.Next("unwrapkey", throttled);
-  azure_.Next("unwrapkey", VaultError(500, "InternalServerError", "x"));
+  azure_.Next("unwrapkey", KeyVaultError(500, "InternalServerError", "x"));
   const KmsWrapped wrapped = Wrapped();
   LK_EXPECT_OK(kms_->Unwrap(kKey, wrapped, kContext, {}));
   EXPECT_EQ(azure_.calls("unwrapkey"), 3);
@@ -272,7 +272,7 @@ TEST_F(AzureKmsTest, WhatDoesNotAskWhoWeAreIsNoVault) {
   azure_.AlwaysAnswer("challenge", malformed);
   EXPECT_THAT(Unwrap(), HasClass(FailureClass::kUnreachable));
   EXPECT_EQ(azure_.calls("token"), 0);
-  azure_.AlwaysAnswer("challenge", VaultError(403, "Forbidden", "Client address is not authorized", "ForbiddenByFirewall"));
+  azure_.AlwaysAnswer("challenge", KeyVaultError(403, "Forbidden", "Client address is not authorized", "ForbiddenByFirewall"));
   EXPECT_THAT(Unwrap(), HasClass(FailureClass::kDenied));
 }
 
@@ -372,12 +372,12 @@ TEST_F(AzureKmsTest, AnExpiredKeyIsNotChosenAndIsNoRefusalToWhatItWrapped) {
   ASSERT_TRUE(d.failure.has_value());
   EXPECT_FALSE(IsRefusal(*d.failure));
   LK_EXPECT_OK(kms_->Unwrap(kKey, wrapped, kContext, {}));
-  azure_.AlwaysAnswer("wrapkey", VaultError(403, "Forbidden", "Operation wrapKey is not allowed on an expired key."));
+  azure_.AlwaysAnswer("wrapkey", KeyVaultError(403, "Forbidden", "Operation wrapKey is not allowed on an expired key."));
   EXPECT_THAT(kms_->Wrap(kKey, SecretBytes(32), kContext, {}).status(), HasClass(FailureClass::kUnsuitable));
 }
 
 TEST_F(AzureKmsTest, ADeletedKeyShowsUntilWhenItCanBeRecovered) {
-  const HttpResponse gone = VaultError(404, "KeyNotFound", "A key with (name/id) owner-key was not found in this key vault.");
+  const HttpResponse gone = KeyVaultError(404, "KeyNotFound", "A key with (name/id) owner-key was not found in this key vault.");
   azure_.AlwaysAnswer("get", gone);
   azure_.AlwaysAnswer("unwrapkey", gone);
   EXPECT_THAT(kms_->Describe(kKey, {}).status(), HasClass(FailureClass::kDestroyed));
@@ -390,7 +390,7 @@ TEST_F(AzureKmsTest, ADeletedKeyShowsUntilWhenItCanBeRecovered) {
   EXPECT_THAT(status, HasClass(FailureClass::kPendingDeletion));
   EXPECT_THAT(std::string(status.message()), HasSubstr("until 2024-02-12T22:13:20"));
   // That we may not read the deleted keys makes the key no less gone.
-  azure_.AlwaysAnswer("deleted", VaultError(403, "Forbidden", "no", "ForbiddenByRbac"));
+  azure_.AlwaysAnswer("deleted", KeyVaultError(403, "Forbidden", "no", "ForbiddenByRbac"));
   EXPECT_THAT(Unwrap(), HasClass(FailureClass::kDestroyed));
 }
 
@@ -422,7 +422,7 @@ TEST_F(AzureKmsTest, WrappingsOfAnotherFormAreCorruptWithoutAskingAnybody) {
 
 TEST_F(AzureKmsTest, NoErrorShowsASecretThatAServiceQuotes) {
   const auto quoting = [](const HttpRequest& request, const HttpResponder& respond) {
-    respond(VaultError(403, "Forbidden", "you sent " + request.Header("authorization") + " and " + request.body, "ForbiddenByPolicy"));
+    respond(KeyVaultError(403, "Forbidden", "you sent " + request.Header("authorization") + " and " + request.body, "ForbiddenByPolicy"));
   };
   for (const char* operation : {"wrapkey", "unwrapkey"}) azure_.Always(operation, quoting);
   for (const absl::Status& status : {kms_->Wrap(kKey, SecretBytes::CopyOf(std::string_view(kPlain)), kContext, {}).status(), Unwrap()}) {

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "kms/azure/key_id.h"
+#include "kms/kms.h"
 
 namespace latchkey {
 namespace {
@@ -129,6 +130,18 @@ absl::StatusOr<AzureChallenge> ParseAzureChallenge(std::string_view header) {
     challenge.claims = *std::move(claims);
   }
   return challenge;
+}
+
+absl::Status CheckAzureChallenge(const AzureChallenge& challenge, std::string_view suffix, std::string_view tenant) {
+  if (!suffix.empty() && challenge.resource != absl::StrCat("https://", ToAbsl(suffix))) {
+    return KmsError(FailureClass::kUnreachable,
+                    absl::StrCat("what answers asks for a token of another resource than ", ToAbsl(suffix), "; it gets none"));
+  }
+  if (!tenant.empty() && challenge.tenant != tenant) {
+    return KmsError(FailureClass::kUnsuitable,
+                    absl::StrCat("auth_principal: the vault belongs to the tenant ", challenge.tenant, ", not to ", ToAbsl(tenant)));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace latchkey

@@ -26,4 +26,9 @@ struct AzureChallenge {
 // configured to. InvalidArgument when it is malformed, longer than 16 KiB or names no tenant or resource.
 absl::StatusOr<AzureChallenge> ParseAzureChallenge(std::string_view header);
 
+// Whether a token may be sent to who asks so. `suffix`: of the vault's host, which the resource must be: a token is for one resource, and
+// whoever gets it may use it there. `tenant`: whose the vault must be. Each is not looked at when empty. kUnreachable for another resource
+// (what answers is no vault), kUnsuitable for another tenant.
+absl::Status CheckAzureChallenge(const AzureChallenge& challenge, std::string_view suffix, std::string_view tenant);
+
 }  // namespace latchkey

@@ -24,7 +24,7 @@ inline constexpr char kTestAzureKey[] = "https://contoso.vault.azure.net/keys/ow
 inline constexpr char kVersionOne[] = "11111111111111111111111111111111";
 inline constexpr char kVersionTwo[] = "22222222222222222222222222222222";
 
-inline HttpResponse VaultError(int status, const std::string& code, const std::string& message, const std::string& inner = "") {
+inline HttpResponse KeyVaultError(int status, const std::string& code, const std::string& message, const std::string& inner = "") {
   json::object error = {{"code", code}, {"message", message}};
   if (!inner.empty()) error["innererror"] = json::object{{"code", inner}};
   return HttpResponse::Json(status, json::serialize(json::object{{"error", error}}));
@@ -67,7 +67,7 @@ class FakeAzure : public FakeService {
 
   HttpResponse Challenge(const std::string& more = "") const {
     const Vault vault = Now();
-    HttpResponse response = VaultError(401, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token.");
+    HttpResponse response = KeyVaultError(401, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token.");
     response.headers["www-authenticate"] = ChallengeHeader(vault.tenant, vault.resource, more);
     return response;
   }
@@ -100,7 +100,7 @@ class FakeAzure : public FakeService {
     const Vault vault = Now();
     if (operation == "deleted") {
       return vault.deleted ? HttpResponse::Json(200, json::serialize(*vault.deleted))
-                           : VaultError(404, "KeyNotFound", "Deleted Key not found: owner-key");
+                           : KeyVaultError(404, "KeyNotFound", "Deleted Key not found: owner-key");
     }
     if (operation == "get") return Get(vault, request);
     return Crypt(vault, operation, request);
@@ -130,7 +130,7 @@ class FakeAzure : public FakeService {
 
   static HttpResponse Crypt(const Vault& vault, const std::string& operation, const HttpRequest& request) {
     const auto body = ParseJsonObject(request.body);
-    if (!body.ok()) return VaultError(400, "BadParameter", "Property 'value' is required.");
+    if (!body.ok()) return KeyVaultError(400, "BadParameter", "Property 'value' is required.");
     const auto value = Base64UrlDecode(body->at("value").as_string().c_str());
     const std::string algorithm = body->at("alg").as_string().c_str();
     const std::string version = VersionOf(vault, request);
@@ -140,7 +140,7 @@ class FakeAzure : public FakeService {
         out = Rsa(version).EncryptOaepSha256(SecretBytes::CopyOf(std::span<const uint8_t>(*value))).value();
       } else {
         const auto opened = Rsa(version).DecryptOaepSha256(*value);
-        if (!opened.ok()) return VaultError(400, "BadParameter", "Error occurred while decoding OAEP padding.");
+        if (!opened.ok()) return KeyVaultError(400, "BadParameter", "Error occurred while decoding OAEP padding.");
         const auto bytes = opened->Reveal(SecretAccess{});
         out.assign(bytes.begin(), bytes.end());
       }
@@ -150,12 +150,12 @@ class FakeAzure : public FakeService {
         out = AesKeyWrap(kek, SecretBytes::CopyOf(std::span<const uint8_t>(*value)), false).value();
       } else {
         const auto opened = AesKeyUnwrap(kek, *value, false);
-        if (!opened.ok()) return VaultError(400, "BadParameter", "The operation could not be performed.");
+        if (!opened.ok()) return KeyVaultError(400, "BadParameter", "The operation could not be performed.");
         const auto bytes = opened->Reveal(SecretAccess{});
         out.assign(bytes.begin(), bytes.end());
       }
     } else {
-      return VaultError(400, "BadParameter", "Key and signing algorithm are incompatible.");
+      return KeyVaultError(400, "BadParameter", "Key and signing algorithm are incompatible.");
     }
     return HttpResponse::Json(200, json::serialize(json::object{{"kid", Kid(version)}, {"value", Base64UrlEncode(out)}}));
   }

@@ -168,19 +168,27 @@ absl::StatusOr<SecretBytes> AzureIdentity::SignAssertion(const std::string& path
   if (!pem.ok()) return Identity(absl::StrCat("client certificate ", path, ": ", pem.status().message()));
   const auto key = RsaPrivateKey::FromPem(*pem);
   const auto certificate = ReadCertificate(*pem);
+  const auto certified = RsaPublicKey::FromPem(*pem);
   Wipe(*pem);
   if (!key.ok()) return Identity(absl::StrCat("client certificate ", path, ": its private key: ", key.status().message()));
   if (!certificate.ok()) return Identity(absl::StrCat("client certificate ", path, ": ", certificate.status().message()));
+  if (!certified.ok()) return Identity(absl::StrCat("client certificate ", path, ": ", certified.status().message()));
   ASSIGN_OR_RETURN(const std::vector<uint8_t> hash, HexDecode(certificate->sha256_hex));
   const int64_t now = absl::ToUnixSeconds(clock_.Now());
-  return SignJwt({{"x5t#S256", Base64UrlEncode(hash)}},
-                 {{"aud", audience},
-                  {"iss", client_id},
-                  {"sub", client_id},
-                  {"nbf", now},
-                  {"exp", now + absl::ToInt64Seconds(kAssertionLife)},
-                  {"jti", NewUuid(Random::System())}},
-                 *key, RsaSignature::kPssSha256);
+  ASSIGN_OR_RETURN(SecretBytes assertion, SignJwt({{"x5t#S256", Base64UrlEncode(hash)}},
+                                                  {{"aud", audience},
+                                                   {"iss", client_id},
+                                                   {"sub", client_id},
+                                                   {"nbf", now},
+                                                   {"exp", now + absl::ToInt64Seconds(kAssertionLife)},
+                                                   {"jti", NewUuid(Random::System())}},
+                                                  *key, RsaSignature::kPssSha256));
+  // Entra would say that the signature is wrong, which leaves people guessing.
+  const auto decoded = DecodeJwt(assertion.RevealText(SecretAccess{}));
+  if (!decoded.ok() || !VerifyJwt(*decoded, *certified)) {
+    return Identity(absl::StrCat("client certificate ", path, ": the private key is not that of the certificate"));
+  }
+  return assertion;
 }
 
 absl::StatusOr<SharedBearerToken> AzureIdentity::FromMachine(const AzureTokenRequest& request, const CallBudget& budget) {

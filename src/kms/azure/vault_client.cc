@@ -46,17 +46,8 @@ KmsExchange AzureVaultClient::NewExchange(const AzureTarget& target, const Reque
 }
 
 absl::Status AzureVaultClient::CheckChallenge(const AzureTarget& target, const std::string& what, const AzureChallenge& challenge) const {
-  // A token is for one resource, and whoever gets it may use it there: it goes to hosts of that resource only. With an endpoint of the
-  // configuration, that host is trusted to speak for the vault.
-  if (key_endpoint_.empty() && challenge.resource != absl::StrCat("https://", ToAbsl(target.key.suffix))) {
-    return KmsError(FailureClass::kUnreachable, absl::StrCat(what, ": what answers asks for a token of another resource than ",
-                                                             ToAbsl(target.key.suffix), "; it gets none"));
-  }
-  if (!target.tenant.empty() && challenge.tenant != target.tenant) {
-    return KmsError(FailureClass::kUnsuitable,
-                    absl::StrCat("auth_principal: the vault belongs to the tenant ", challenge.tenant, ", not to ", target.tenant));
-  }
-  return absl::OkStatus();
+  // Behind an endpoint of the configuration, that host is trusted to speak for the vault.
+  return Prefixed(CheckAzureChallenge(challenge, key_endpoint_.empty() ? target.key.suffix : "", target.tenant), what);
 }
 
 void AzureVaultClient::Remember(const std::string& host, const AzureChallenge& challenge) {
