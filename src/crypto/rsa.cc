@@ -27,6 +27,12 @@ absl::Status CheckRsa(const EVP_PKEY* key) {
   if (bits < kFewestBits || bits > kMostBits) {
     return InvalidArgument("it has ", bits, " bits; ", kFewestBits, " to ", kMostBits, " are taken");
   }
+  // With an exponent of 1, what is "encrypted" stays readable and everything is "signed"; OpenSSL takes it, and 0 and even ones, too.
+  BIGNUM* raw = nullptr;
+  const bool told = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &raw) == 1;
+  const Number exponent(raw);
+  if (!told || !BN_is_odd(exponent.get()) || BN_is_one(exponent.get()))
+    return InvalidArgument("its public exponent is not an odd number from 3");
   return absl::OkStatus();
 }
 
