@@ -72,7 +72,7 @@ class GcpKms : public Kms {
   }
 
   absl::StatusOr<KeyDescription> Describe(const RootKey& key, const KmsCall& call) override {
-    return WithTarget<KeyDescription>(key, call,
+    return WithTarget<KeyDescription>(Use::kNone, key, call,
                                       [&](const GcpKmsTarget& target, const CallBudget& budget) -> absl::StatusOr<KeyDescription> {
                                         ASSIGN_OR_RETURN(const GcpKey found, GcpGetCryptoKey(transport_, target, key.uri, budget));
                                         return latchkey::Describe(found);
@@ -85,10 +85,11 @@ class GcpKms : public Kms {
       return KmsError(FailureClass::kUnsuitable, absl::StrCat("plaintext: must be 1 to ", kMaxPlaintext, " bytes"));
     }
     const std::string aad = CanonicalContext(context);
-    return WithTarget<KmsWrapped>(key, call, [&](const GcpKmsTarget& target, const CallBudget& budget) -> absl::StatusOr<KmsWrapped> {
-      ASSIGN_OR_RETURN(GcpEncrypted encrypted, GcpEncrypt(transport_, target, key.uri, plaintext, aad, budget));
-      return KmsWrapped{.ciphertext = std::move(encrypted.ciphertext), .key_version = std::move(encrypted.version)};
-    });
+    return WithTarget<KmsWrapped>(
+        Use::kOfKey, key, call, [&](const GcpKmsTarget& target, const CallBudget& budget) -> absl::StatusOr<KmsWrapped> {
+          ASSIGN_OR_RETURN(GcpEncrypted encrypted, GcpEncrypt(transport_, target, key.uri, plaintext, aad, budget));
+          return KmsWrapped{.ciphertext = std::move(encrypted.ciphertext), .key_version = std::move(encrypted.version)};
+        });
   }
 
   absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const KmsWrapped& wrapped, const KmsContext& context,
@@ -97,16 +98,19 @@ class GcpKms : public Kms {
       return KmsError(FailureClass::kCorrupt, "the wrapped key has a length that Google Cloud KMS does not make");
     }
     const std::string aad = CanonicalContext(context);
-    return WithTarget<SecretBytes>(key, call, [&](const GcpKmsTarget& target, const CallBudget& budget) {
+    return WithTarget<SecretBytes>(Use::kOfKey, key, call, [&](const GcpKmsTarget& target, const CallBudget& budget) {
       return GcpDecrypt(transport_, target, key.uri, wrapped.ciphertext, aad, budget);
     });
   }
 
  private:
+  // Whether an operation uses the key or only looks at it: looking again tells nothing new.
+  enum class Use { kNone, kOfKey };
+
   // Runs one operation as the owner's account, or as ourselves. Once more with a new token when one that was kept is not accepted any
   // more: an account that was disabled shows so, and only stepping into it anew tells the owner's no from trouble of our own.
   template <typename T, typename Operation>
-  absl::StatusOr<T> WithTarget(const RootKey& key, const KmsCall& call, const Operation& operation) {
+  absl::StatusOr<T> WithTarget(Use use, const RootKey& key, const KmsCall& call, const Operation& operation) {
     const CallBudget budget(options_.call.call_budget);
     RETURN_IF_ERROR(Check(key));
     GcpError refusal;
@@ -125,7 +129,9 @@ class GcpKms : public Kms {
       ASSIGN_OR_RETURN(target.token, TokenFor(key, true, true, budget));
       result = operation(target, budget);
     }
-    if (!result.ok() && FailureClassOf(result.status()) == FailureClass::kAmbiguous) return Refined(key, target, result.status(), budget);
+    if (use == Use::kOfKey && !result.ok() && FailureClassOf(result.status()) == FailureClass::kAmbiguous) {
+      return Refined(key, target, result.status(), budget);
+    }
     return result;
   }
 

@@ -127,9 +127,11 @@ TEST_F(GcpKmsTest, LooksAtTheKeyWhenARefusalDoesNotTellDeletionFromDenial) {
   gcp_.Next("getCryptoKey",
             GcpErrorAnswer(403, "PERMISSION_DENIED", "Permission 'cloudkms.cryptoKeys.get' denied on resource 'x' (or it may not exist)."));
   EXPECT_THAT(Unwrap(), HasClass(FailureClass::kAmbiguous));
-  gcp_.Next("getCryptoKey", {.status = 500, .body = ""});
-  gcp_.Next("getCryptoKey", {.status = 500, .body = ""});
-  gcp_.Next("getCryptoKey", {.status = 500, .body = ""});
+  const int looked = gcp_.calls("getCryptoKey");
+  gcp_.Next("getCryptoKey", GcpErrorAnswer(403, "PERMISSION_DENIED", "denied on resource 'x' (or it may not exist)."));
+  EXPECT_THAT(kms_->Describe(kKey, {}).status(), HasClass(FailureClass::kAmbiguous));
+  EXPECT_EQ(gcp_.calls("getCryptoKey"), looked + 1) << "looking is not followed by looking";
+  for (int i = 0; i < 3; ++i) gcp_.Next("getCryptoKey", {.status = 500, .body = ""});
   EXPECT_THAT(Unwrap(), HasClass(FailureClass::kAmbiguous)) << "no answer about the key takes nothing back of the no";
 
   // A precondition that is not known is a no, and not one of permissions.
