@@ -109,7 +109,7 @@ class FaultyModule {
     functions_.C_GetTokenInfo = GetTokenInfo;
     functions_.C_Encrypt = Encrypt;
     functions_.C_Decrypt = Decrypt;
-    AdoptPkcs11Module(kPath, &functions_);
+    Pkcs11Module::Adopt(kPath, &functions_, kSoftHsmModule);
   }
   template <auto... Functions>
   void Wrap() {

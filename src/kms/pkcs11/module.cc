@@ -3,8 +3,8 @@
 #include <dlfcn.h>
 
 #include <map>
-#include <memory>
 #include <mutex>
+#include <utility>
 
 #include "base/status.h"
 #include "kms/kms.h"
@@ -12,29 +12,6 @@
 
 namespace latchkey {
 namespace {
-
-struct Module {
-  std::mutex mutex;  // held while the module loads or initialises, which may take as long as it likes
-  CK_FUNCTION_LIST* functions = nullptr;
-};
-
-// Never destroyed: threads inside modules may outlive main(). Bounded by the connections of the configuration.
-struct Registry {
-  std::mutex mutex;
-  std::map<std::string, std::unique_ptr<Module>> modules;
-
-  Module& Of(const std::string& path) {
-    const std::lock_guard lock(mutex);
-    std::unique_ptr<Module>& module = modules[path];
-    if (module == nullptr) module = std::make_unique<Module>();
-    return *module;
-  }
-};
-
-Registry& TheRegistry() {
-  static Registry* const kRegistry = new Registry;
-  return *kRegistry;
-}
 
 absl::StatusOr<CK_FUNCTION_LIST*> Open(const std::string& path) {
   void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -55,25 +32,82 @@ absl::StatusOr<CK_FUNCTION_LIST*> Open(const std::string& path) {
   return functions;
 }
 
+// Never destroyed: threads inside modules may outlive main(). Bounded by the connections of the configuration.
+struct Registry {
+  std::mutex mutex;
+  std::map<std::string, std::unique_ptr<Pkcs11Module>> modules;
+};
+
+Registry& TheRegistry() {
+  static Registry* const kRegistry = new Registry;
+  return *kRegistry;
+}
+
 }  // namespace
 
-absl::StatusOr<CK_FUNCTION_LIST*> LoadPkcs11Module(const std::string& path) {
-  Module& module = TheRegistry().Of(path);
-  const std::lock_guard lock(module.mutex);
-  if (module.functions == nullptr) {
-    ASSIGN_OR_RETURN(module.functions, Open(path));
+// What belongs to the library itself, under whatever path it is known.
+struct Pkcs11Module::Core {
+  std::shared_mutex gate;  // shared: calls are made; alone: it is loaded or initialised
+  bool initialized = false;
+  bool ours = false;  // it was us who initialised it
+  uint64_t generation = 0;
+};
+
+Pkcs11Module& Pkcs11Module::Of(const std::string& path) {
+  Registry& registry = TheRegistry();
+  const std::lock_guard lock(registry.mutex);
+  std::unique_ptr<Pkcs11Module>& module = registry.modules[path];
+  if (module == nullptr) {
+    module.reset(new Pkcs11Module(path));
+    module->core_ = std::make_shared<Core>();
+  }
+  return *module;
+}
+
+void Pkcs11Module::Adopt(const std::string& path, CK_FUNCTION_LIST* functions, const std::string& real) {
+  Pkcs11Module& module = Of(path);
+  module.core_ = Of(real).core_;
+  module.functions_ = functions;
+}
+
+absl::StatusOr<CK_FUNCTION_LIST*> Pkcs11Module::Enter(Visit& visit) {
+  visit = Visit(core_->gate);
+  if (!core_->initialized) {
+    visit.unlock();
+    {
+      const std::unique_lock alone(core_->gate);
+      RETURN_IF_ERROR(Initialize());
+    }
+    visit.lock();
+    if (!core_->initialized) return KmsError(FailureClass::kUnreachable, "the module is not initialised");
+  }
+  return functions_;
+}
+
+absl::Status Pkcs11Module::Initialize() {
+  if (core_->initialized) return absl::OkStatus();
+  if (functions_ == nullptr) {
+    ASSIGN_OR_RETURN(functions_, Open(path_));
   }
   CK_C_INITIALIZE_ARGS arguments{};
   arguments.flags = CKF_OS_LOCKING_OK;
-  const CK_RV rv = module.functions->C_Initialize(&arguments);
+  const CK_RV rv = functions_->C_Initialize(&arguments);
   if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED) return Pkcs11Error(Pkcs11Step::kToken, "C_Initialize", rv);
-  return module.functions;
+  core_->initialized = true;
+  core_->ours = rv == CKR_OK;
+  ++core_->generation;
+  return absl::OkStatus();
 }
 
-void AdoptPkcs11Module(const std::string& path, CK_FUNCTION_LIST* functions) {
-  Module& module = TheRegistry().Of(path);
-  const std::lock_guard lock(module.mutex);
-  module.functions = functions;
+void Pkcs11Module::Renew(Visit& visit) {
+  visit.unlock();
+  const std::unique_lock alone(core_->gate, std::try_to_lock);
+  if (!alone || !core_->initialized || !core_->ours) return;
+  // Whatever it answers: C_Initialize tells whether the module is of use.
+  functions_->C_Finalize(nullptr);
+  core_->initialized = false;
 }
+
+uint64_t Pkcs11Module::generation() const { return core_->generation; }
 
 }  // namespace latchkey

@@ -44,7 +44,8 @@ inline CK_FUNCTION_LIST& SoftHsm() {
                                     "directories.tokendir = " + kStore / "tokens" + "\nobjectstore.backend = file\nlog.level = ERROR\n"),
                 IsOk());
     setenv("SOFTHSM2_CONF", (kStore / "softhsm2.conf").c_str(), 1);
-    auto functions = LoadPkcs11Module(kSoftHsmModule);
+    Pkcs11Module::Visit visit;
+    auto functions = Pkcs11Module::Of(kSoftHsmModule).Enter(visit);
     EXPECT_THAT(functions, IsOk()) << "install the package softhsm2";
     return functions.value();
   }();
@@ -63,12 +64,15 @@ class SoftHsmToken {
 
   explicit SoftHsmToken(std::string label, std::string pin = "1234") : label_(std::move(label)), pin_(std::move(pin)) {
     CK_FUNCTION_LIST& hsm = SoftHsm();
-    slot_ = FreeSlot();
+    const CK_SLOT_ID slot = FindSlot([](const CK_TOKEN_INFO& info) { return (info.flags & CKF_TOKEN_INITIALIZED) == 0; });
     std::string padded = label_;
     padded.resize(32, ' ');
-    Expect("C_InitToken", hsm.C_InitToken(slot_, Bytes(kOfficer), kOfficer.size(), Bytes(padded)));
+    Expect("C_InitToken", hsm.C_InitToken(slot, Bytes(kOfficer), kOfficer.size(), Bytes(padded)));
+    CK_TOKEN_INFO info{};
+    Expect("C_GetTokenInfo", hsm.C_GetTokenInfo(slot, &info));
+    std::ranges::copy(info.serialNumber, serial_.begin());
     CK_SESSION_HANDLE session = CK_INVALID_HANDLE;
-    Expect("C_OpenSession", hsm.C_OpenSession(slot_, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session));
+    Expect("C_OpenSession", hsm.C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session));
     Expect("C_Login", hsm.C_Login(session, CKU_SO, Bytes(kOfficer), kOfficer.size()));
     Expect("C_InitPIN", hsm.C_InitPIN(session, Bytes(pin_), pin_.size()));
     Expect("C_Logout", hsm.C_Logout(session));
@@ -82,7 +86,10 @@ class SoftHsmToken {
   }
   std::string pin_file() const { return folder_ / "pin"; }
   const std::string& label() const { return label_; }
-  CK_SLOT_ID slot() const { return slot_; }
+  // Another one each time that the module is initialised.
+  CK_SLOT_ID slot() const {
+    return FindSlot([this](const CK_TOKEN_INFO& info) { return std::ranges::equal(info.serialNumber, serial_); });
+  }
 
   void CreateKey(const std::string& label) { CreateKey(label, KeyOptions()); }
   void CreateKey(const std::string& label, KeyOptions options) {
@@ -136,7 +143,7 @@ class SoftHsmToken {
   void LogOut() {
     WithSession([&](CK_SESSION_HANDLE session) { Expect("C_Logout", SoftHsm().C_Logout(session)); });
   }
-  void CloseAllSessions() { Expect("C_CloseAllSessions", SoftHsm().C_CloseAllSessions(slot_)); }
+  void CloseAllSessions() { Expect("C_CloseAllSessions", SoftHsm().C_CloseAllSessions(slot())); }
 
  private:
   inline static std::string kOfficer = "officer-1234";
@@ -144,23 +151,23 @@ class SoftHsmToken {
   static CK_BYTE* Bytes(std::string& text) { return reinterpret_cast<CK_BYTE*>(text.data()); }
   static void Expect(std::string_view function, CK_RV rv) { EXPECT_EQ(Pkcs11ErrorName(rv), "CKR_OK") << function; }
 
-  // SoftHSM always has one slot with a token that nobody has initialised.
-  static CK_SLOT_ID FreeSlot() {
+  // SoftHSM always has a slot with a token that nobody has initialised.
+  static CK_SLOT_ID FindSlot(const std::function<bool(const CK_TOKEN_INFO&)>& wanted) {
     CK_ULONG count = 0;
     Expect("C_GetSlotList", SoftHsm().C_GetSlotList(CK_TRUE, nullptr, &count));
     std::vector<CK_SLOT_ID> slots(count);
     Expect("C_GetSlotList", SoftHsm().C_GetSlotList(CK_TRUE, slots.data(), &count));
-    const auto free = std::ranges::find_if(slots, [](CK_SLOT_ID slot) {
+    const auto found = std::ranges::find_if(slots, [&](CK_SLOT_ID slot) {
       CK_TOKEN_INFO info{};
-      return SoftHsm().C_GetTokenInfo(slot, &info) == CKR_OK && (info.flags & CKF_TOKEN_INITIALIZED) == 0;
+      return SoftHsm().C_GetTokenInfo(slot, &info) == CKR_OK && wanted(info);
     });
-    EXPECT_NE(free, slots.end());
-    return free == slots.end() ? 0 : *free;
+    EXPECT_NE(found, slots.end());
+    return found == slots.end() ? 0 : *found;
   }
 
   void WithSession(const std::function<void(CK_SESSION_HANDLE)>& act) {
     CK_SESSION_HANDLE session = CK_INVALID_HANDLE;
-    Expect("C_OpenSession", SoftHsm().C_OpenSession(slot_, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session));
+    Expect("C_OpenSession", SoftHsm().C_OpenSession(slot(), CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr, &session));
     act(session);
     Expect("C_CloseSession", SoftHsm().C_CloseSession(session));
   }
@@ -194,7 +201,7 @@ class SoftHsmToken {
   const TempFolder folder_;
   const std::string label_;
   std::string pin_;
-  CK_SLOT_ID slot_ = 0;
+  std::array<CK_CHAR, 16> serial_{};
 };
 
 }  // namespace latchkey

@@ -43,14 +43,17 @@ absl::Status TokenSession::Use(const Wish& wish, const std::function<absl::Statu
     if (FailureClassOf(file.status()) == FailureClass::kDenied) End();
     return file.status();
   }
+  Pkcs11Module::Visit visit;
+  ASSIGN_OR_RETURN(functions_, module_.Enter(visit));
   const bool stale = wish.now < logged_in_at_ || wish.now - logged_in_at_ >= wish.most_age;
-  if (wish.fresh || stale || lost_ || session_ == CK_INVALID_HANDLE || !pin_.Equals(file->pin)) {
-    RETURN_IF_ERROR(LogIn(wish, *std::move(file)));
+  const bool there = session_ != CK_INVALID_HANDLE && generation_ == module_.generation() && !lost_;
+  if (wish.fresh || stale || !there || !pin_.Equals(file->pin)) {
+    RETURN_IF_ERROR(LogIn(wish, *std::move(file), visit));
   }
   absl::Status status = use();
   if (!status.ok() && lost_) {
     ASSIGN_OR_RETURN(PinFile again, ReadPinFile(wish.pin_file));
-    RETURN_IF_ERROR(LogIn(wish, std::move(again)));
+    RETURN_IF_ERROR(LogIn(wish, std::move(again), visit));
     status = use();
   }
   // Whatever troubled this session, the next call does not inherit it.
@@ -59,7 +62,14 @@ absl::Status TokenSession::Use(const Wish& wish, const std::function<absl::Statu
 }
 
 void TokenSession::End() {
-  if (session_ != CK_INVALID_HANDLE) {
+  if (session_ == CK_INVALID_HANDLE) return;
+  Pkcs11Module::Visit visit;
+  if (module_.Enter(visit).ok()) LogOut(visit);
+}
+
+void TokenSession::LogOut(const Pkcs11Module::Visit& visit) {
+  // A handle from before the last initialisation may be somebody else's now.
+  if (session_ != CK_INVALID_HANDLE && visit.owns_lock() && generation_ == module_.generation()) {
     functions_->C_Logout(session_);
     functions_->C_CloseSession(session_);
   }
@@ -67,12 +77,24 @@ void TokenSession::End() {
   pin_ = SecretBytes();
 }
 
-absl::Status TokenSession::LogIn(const Wish& wish, PinFile file) {
-  End();
+absl::Status TokenSession::LogIn(const Wish& wish, PinFile file, Pkcs11Module::Visit& visit) {
+  const uint64_t before = generation_;
+  LogOut(visit);
+  // Before anything else, so that waiting for the owner costs next to nothing. A token that is not found may be one that the module has not
+  // noticed yet.
+  absl::Status found = FindToken();
+  if (found.ok()) {
+    RETURN_IF_ERROR(CheckPinMayBeTried(wish.pin_file, file));
+  }
+  // Not for the first login after an initialisation, which another token may have asked for.
+  if (before == module_.generation() || wish.fresh || !found.ok()) {
+    module_.Renew(visit);
+    ASSIGN_OR_RETURN(functions_, module_.Enter(visit));
+    RETURN_IF_ERROR(FindToken());
+    RETURN_IF_ERROR(CheckPinMayBeTried(wish.pin_file, file));
+  }
   lost_ = false;
-  ASSIGN_OR_RETURN(functions_, LoadPkcs11Module(module_));
-  RETURN_IF_ERROR(FindToken());
-  RETURN_IF_ERROR(CheckPinMayBeTried(wish.pin_file, file));
+  generation_ = module_.generation();
 
   CK_SESSION_HANDLE session = CK_INVALID_HANDLE;
   if (const CK_RV rv = functions_->C_OpenSession(slot_, CKF_SERIAL_SESSION, nullptr, nullptr, &session); rv != CKR_OK) {

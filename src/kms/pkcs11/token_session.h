@@ -11,6 +11,7 @@
 #include <string>
 
 #include "kms/pkcs11/errors.h"
+#include "kms/pkcs11/module.h"
 #include "kms/pkcs11/pin_file.h"
 #include "kms/pkcs11/pkcs11_kms.h"
 
@@ -24,7 +25,7 @@ namespace latchkey {
 class TokenSession {
  public:
   // Of the token with `label` in the module at `module`, a path.
-  TokenSession(std::string module, std::string label) : module_(std::move(module)), label_(std::move(label)) {}
+  TokenSession(const std::string& module, std::string label) : module_(Pkcs11Module::Of(module)), label_(std::move(label)) {}
   TokenSession(const TokenSession&) = delete;
   TokenSession& operator=(const TokenSession&) = delete;
 
@@ -35,7 +36,8 @@ class TokenSession {
     absl::Duration most_age;  // a login that is older is made anew
   };
   // Runs `use` while logged in; once more after another login when the session turned out to be lost. The PIN file is read each time, so
-  // that taking it away bites at once. Errors carry their class.
+  // that taking it away bites at once. With each login the module is initialised anew where that can be done (see Pkcs11Module::Renew).
+  // Errors carry their class.
   absl::Status Use(const Wish& wish, const std::function<absl::Status()>& use);
   // Logs out.
   void End();
@@ -60,16 +62,19 @@ class TokenSession {
     bool counted = false;  // the token told of wrong tries afterwards
   };
 
-  absl::Status LogIn(const Wish& wish, PinFile file);
+  absl::Status LogIn(const Wish& wish, PinFile file, Pkcs11Module::Visit& visit);
   absl::Status FindToken();
+  void LogOut(const Pkcs11Module::Visit& visit);
   absl::Status CheckPinMayBeTried(const std::string& pin_file, const PinFile& file) const;
 
-  const std::string module_, label_;
+  Pkcs11Module& module_;
+  const std::string label_;
   CK_FUNCTION_LIST* functions_ = nullptr;
   CK_SLOT_ID slot_ = 0;
   CK_FLAGS flags_ = 0;  // of the token, when it was last looked at
   std::string protection_;
   CK_SESSION_HANDLE session_ = CK_INVALID_HANDLE;
+  uint64_t generation_ = 0;  // of the module, that the session belongs to
   bool lost_ = false;
   SecretBytes pin_;  // that we are logged in with
   absl::Duration logged_in_at_;

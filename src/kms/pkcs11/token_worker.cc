@@ -27,7 +27,7 @@ struct TokenWorker::Job {
 };
 
 struct TokenWorker::State {
-  State(std::string module, std::string label) : session(std::move(module), std::move(label)) {}
+  State(const std::string& module, std::string label) : session(module, std::move(label)) {}
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -56,7 +56,7 @@ std::shared_ptr<TokenWorker> TokenWorker::Of(const std::string& module, const st
   return worker;
 }
 
-TokenWorker::TokenWorker(std::string module, std::string label) : state_(std::make_shared<State>(std::move(module), std::move(label))) {
+TokenWorker::TokenWorker(const std::string& module, std::string label) : state_(std::make_shared<State>(module, std::move(label))) {
   // Signals are for the threads that expect them.
   sigset_t all, before;
   sigfillset(&all);

@@ -23,7 +23,7 @@ class TokenWorker {
   // The worker of the token with `label` in `module` (a path), one for the process while anybody holds it.
   static std::shared_ptr<TokenWorker> Of(const std::string& module, const std::string& label);
 
-  TokenWorker(std::string module, std::string label);
+  TokenWorker(const std::string& module, std::string label);
   ~TokenWorker();
   TokenWorker(const TokenWorker&) = delete;
   TokenWorker& operator=(const TokenWorker&) = delete;
