@@ -50,12 +50,21 @@ std::string WithoutSlash(std::string url) {
   return url;
 }
 
+// Outside of Azure nothing answers there: that must not use up the time of the whole call.
+KmsCallOptions ForMachine(KmsCallOptions options) {
+  options.attempt_timeout = std::min(options.attempt_timeout, absl::Seconds(2));
+  return options;
+}
+
 // What may stand in a header: a token that could end it and begin another is none.
 bool IsTokenText(std::string_view text) {
   return !text.empty() && text.size() <= kMaxToken && std::ranges::all_of(text, [](unsigned char c) { return c > ' ' && c < 0x7f; });
 }
 
 }  // namespace
+
+AzureIdentity::AzureIdentity(const AzureKmsOptions& options, KmsTransport& transport)
+    : options_(options), clock_(*options.call.clock), transport_(transport), machine_(ForMachine(options.call)), tokens_(clock_) {}
 
 std::string AzureIdentity::Setting(const std::string& option, const char* variable) const {
   return option.empty() ? options_.call.Variable(variable) : option;
@@ -217,7 +226,7 @@ absl::StatusOr<SharedBearerToken> AzureIdentity::FromMachine(const AzureTokenReq
     return ManagedIdentityFailure(WithoutSecrets(response, {&secret}));
   };
   const std::string what = exchange.what;
-  ASSIGN_OR_RETURN(HttpResponse response, transport_.Send(std::move(exchange), budget));
+  ASSIGN_OR_RETURN(HttpResponse response, machine_.Send(std::move(exchange), budget));
   return ReadToken(std::move(response.body), what, request.owners_tenant);
 }
 

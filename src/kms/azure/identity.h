@@ -26,8 +26,7 @@ struct AzureTokenRequest {
 // Thread-safe. Files and variables are read anew at each request to the token endpoint: a secret that was replaced is found.
 class AzureIdentity {
  public:
-  AzureIdentity(const AzureKmsOptions& options, KmsTransport& transport)
-      : options_(options), clock_(*options.call.clock), transport_(transport), tokens_(clock_) {}
+  AzureIdentity(const AzureKmsOptions& options, KmsTransport& transport);
 
   // No credential of an application is there: the machine's managed identity is used.
   bool IsManaged() const;
@@ -55,6 +54,7 @@ class AzureIdentity {
   const AzureKmsOptions options_;
   Clock& clock_;
   KmsTransport& transport_;
+  KmsTransport machine_;
   CredentialCache<SharedBearerToken> tokens_;
 };
 
