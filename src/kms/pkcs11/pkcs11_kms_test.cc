@@ -231,6 +231,70 @@ TEST_F(Pkcs11KmsTest, LogsInAnewOnceWhenTheSessionIsLost) {
   EXPECT_EQ(logins(), before + 1);
 }
 
+TEST_F(Pkcs11KmsTest, InitialisesTheModuleAnewWithEachLoginButTheFirst) {
+  const KmsWrapped wrapped = Wrapped();
+  const int first = faulty_.calls<&CK_FUNCTION_LIST::C_Initialize>();
+  LK_EXPECT_OK(Unwrap(wrapped));
+  EXPECT_EQ(faulty_.calls<&CK_FUNCTION_LIST::C_Initialize>(), first);
+  LK_EXPECT_OK(Unwrap(wrapped, true));
+  EXPECT_EQ(faulty_.calls<&CK_FUNCTION_LIST::C_Initialize>(), first + 1);
+  clock_.Advance(absl::Minutes(5));
+  LK_EXPECT_OK(Unwrap(wrapped));
+  EXPECT_EQ(faulty_.calls<&CK_FUNCTION_LIST::C_Initialize>(), first + 2);
+}
+
+// After an initialisation the module counts its handles from the beginning: one from before is another token's.
+TEST_F(Pkcs11KmsTest, ASessionFromBeforeAnInitialisationIsNotTakenForAnotherTokens) {
+  SoftHsmToken other(NewLabel());
+  other.CreateKey("kek", {.id = "\x07"});
+  const auto kms = NewPkcs11Kms({{"hsm", other.connection(FaultyModule::kPath)}}, {.clock = &clock_});
+  const KmsWrapped wrapped = Wrapped();
+  for (int i = 0; i < 3; ++i) {
+    LK_ASSERT_OK_AND_ASSIGN(const KeyDescription theirs, kms->Describe(kKey, {.fresh = true}));
+    EXPECT_EQ(theirs.key_version, "07");
+    LK_EXPECT_OK(Unwrap(wrapped, i == 1));
+    LK_ASSERT_OK_AND_ASSIGN(const KeyDescription again, kms->Describe(kKey, {}));
+    EXPECT_EQ(again.key_version, "07");
+  }
+}
+
+TEST_F(Pkcs11KmsTest, ATokenThatHangsHoldsUpNoOther) {
+  SoftHsmToken other(NewLabel());
+  other.CreateKey("kek");
+  const auto kms = NewPkcs11Kms({{"hsm", other.connection(FaultyModule::kPath)}}, {.clock = &clock_});
+  LK_EXPECT_OK(kms->Describe(kKey, {}));
+  const KmsWrapped wrapped = Wrapped();
+  kms_ = Make(absl::Milliseconds(50));
+  faulty_.Hang<&CK_FUNCTION_LIST::C_Decrypt>();
+  EXPECT_THAT(Unwrap(wrapped), HasClass(FailureClass::kUnreachable));
+  EXPECT_TRUE(faulty_.WaitUntilOneHangs());
+  LK_EXPECT_OK(kms->Describe(kKey, {.fresh = true}));
+}
+
+TEST_F(Pkcs11KmsTest, ManyTokensOfOneModuleAreUsedAtOnce) {
+  std::vector<std::unique_ptr<SoftHsmToken>> tokens;
+  std::map<std::string, Pkcs11Connection> connections;
+  for (int i = 0; i < 4; ++i) {
+    tokens.push_back(std::make_unique<SoftHsmToken>(NewLabel()));
+    tokens.back()->CreateKey("kek", {.id = std::string(1, static_cast<char>(0x10 + i))});
+    connections[absl::StrCat("t", i)] = tokens.back()->connection(FaultyModule::kPath);
+  }
+  const auto kms = NewPkcs11Kms(connections, {.clock = &clock_});
+  std::vector<std::future<void>> calls;
+  for (int i = 0; i < 4; ++i) {
+    calls.push_back(std::async(std::launch::async, [&, i] {
+      const RootKey key{.type = "PKCS11", .uri = absl::StrCat("pkcs11://t", i, "/kek")};
+      for (int n = 0; n < 20; ++n) {
+        const auto wrapped = kms->Wrap(key, SecretBytes(32), kContext, {.fresh = n % 5 == 0});
+        ASSERT_THAT(wrapped, IsOk());
+        EXPECT_EQ(wrapped->key_version, absl::StrCat(10 + i));
+        EXPECT_THAT(kms->Unwrap(key, *wrapped, kContext, {.fresh = n % 7 == 0}), IsOk());
+      }
+    }));
+  }
+  for (auto& call : calls) call.get();
+}
+
 TEST_F(Pkcs11KmsTest, DoesNotTakeAKeyForGoneThatIsOnlyOutOfSight) {
   const KmsWrapped wrapped = Wrapped();
   // Both logins are lost before the search, which then finds nothing.
