@@ -15,7 +15,7 @@ using enum FailureClass;
 // Longer pauses than an operation lasts are not worth waiting for.
 constexpr int kMaxRetryAfterSeconds = 10;
 
-// A row holds when the status is equal (0: any) and the text contains `text` (empty: always). The first row that holds decides. These rows
+// A row holds when the status is equal and the text contains `text` (empty: always). The first row that holds decides. These rows
 // are for error documents of the service's own; a proxy's page is no answer, whatever its status.
 struct Row {
   int status;
@@ -51,19 +51,18 @@ constexpr Row kKeyRows[] = {
     {404, "no handler for route", kAmbiguous},
     {404, "namespace", kAmbiguous},
     {404, "unsupported path", kUnsuitable},  // another engine than Transit is mounted there
-    // Reading a key that does not exist: {"errors": []}.
-    {404, "", kDestroyed},
+    {404, "", kAmbiguous},
     {405, "", kUnsuitable},  // "unsupported operation": another engine
 };
 
-// Before and after the rows of the operation, by the status alone, and for answers that are no error document as well.
+// By the status alone, whoever answered, and before the other rows: nobody has judged the key.
 constexpr Row kServiceRows[] = {
     {429, "", kThrottled},    // a rate limit or lease quota; a load balancer that asks a standby for its health shows 429, too
     {412, "", kUnreachable},  // a secondary has not yet seen what our token was made with
     {472, "", kUnreachable},  // a secondary for disasters, by its health
     {473, "", kUnreachable},  // a standby for performance, by its health
     {501, "", kUnreachable},  // not initialized
-    {503, "", kUnreachable},  // sealed, or in maintenance: nobody judged the key
+    {503, "", kUnreachable},  // sealed, or in maintenance
 };
 
 // Redirects are not followed: they would take the token to where an answer points.
@@ -73,7 +72,7 @@ bool IsStandby(const VaultError& error) {
 
 const Row* Find(std::span<const Row> rows, const VaultError& error) {
   const auto it = std::find_if(rows.begin(), rows.end(), [&](const Row& row) {
-    return (row.status == 0 || row.status == error.http_status) && (row.text.empty() || error.text.find(row.text) != std::string::npos);
+    return row.status == error.http_status && (row.text.empty() || error.text.find(row.text) != std::string::npos);
   });
   return it == rows.end() ? nullptr : &*it;
 }
@@ -123,6 +122,8 @@ VaultError ReadVaultError(const HttpResponse& response) {
 FailureClass ClassifyVaultKeyError(const VaultError& error) {
   if (const Row* row = Find(kServiceRows, error)) return row->c;
   if (error.is_vaults) {
+    // {"errors": []}: the engine is there, and has no key of that name.
+    if (error.http_status == 404 && error.text.empty()) return kDestroyed;
     if (const Row* row = Find(kKeyRows, error)) return row->c;
   }
   // What we do not know is not a no: nothing renews, and the lease bounds it. A proxy's or portal's page ends here, too.

@@ -131,10 +131,15 @@ absl::StatusOr<std::string> VaultClient::Send(Call call, const CallBudget& budge
     }
     exchange.request.headers["x-vault-token"] = std::string(call.token->token.RevealText(SecretAccess{}));
   }
-  exchange.read_failure = [&call](const HttpResponse& response) {
-    std::optional<KmsFailure> failure = ReadVaultFailure(response, call.classify);
-    if (failure && call.token != nullptr) Redact(failure->words, call.token->token);
-    for (const SecretBytes* secret : call.secrets) {
+  std::vector<const SecretBytes*> secrets = call.secrets;
+  if (call.token != nullptr) secrets.push_back(&call.token->token);
+  exchange.read_failure = [&call, &secrets](const HttpResponse& response) -> std::optional<KmsFailure> {
+    if (response.status == 200) return std::nullopt;
+    // Before its words are cut, which could leave a part of a secret.
+    HttpResponse clean = response;
+    for (const SecretBytes* secret : secrets) Redact(clean.body, *secret);
+    std::optional<KmsFailure> failure = ReadVaultFailure(clean, call.classify);
+    for (const SecretBytes* secret : secrets) {
       if (failure) Redact(failure->words, *secret);
     }
     return failure;

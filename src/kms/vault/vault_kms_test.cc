@@ -117,6 +117,7 @@ TEST_F(VaultKmsTest, ClassifiesWhatTheServersAnswer) {
       {400, "missing 'context' for key derivation; the key was created using a derived key", FailureClass::kUnsuitable},
       {400, "something that nobody has seen", FailureClass::kUnreachable},
       {404, "no handler for route \"teams/transit/decrypt/db\". route entry not found.", FailureClass::kAmbiguous},
+      {404, "something that nobody has seen", FailureClass::kAmbiguous},
       {404, "1 error occurred:\n\t* unsupported path\n\n", FailureClass::kUnsuitable},
       {405, "1 error occurred:\n\t* unsupported operation\n\n", FailureClass::kUnsuitable},
       {403, "1 error occurred:\n\t* permission denied\n\n", FailureClass::kDenied},
