@@ -22,9 +22,13 @@ struct Pkcs11Connection {
 
 absl::Status CheckPkcs11Connection(const Pkcs11Connection& connection);
 
-// A module is loaded once a process and stays. Its calls cannot be interrupted: each runs on a thread of the connection, and a call that
-// does not come back within KmsCallOptions::call_budget is given up as UNREACHABLE; a connection whose thread hangs refuses further calls
-// so until it comes back.
+// What the owner does and what it becomes: docs/kms-pkcs11.md. The PIN is the owner's switch: a file that is gone or empty, and a PIN that
+// the token does not take, are kDenied; such a PIN is not tried twice, since wrong tries lock it.
+//
+// A module is loaded once a process and stays. Its calls cannot be interrupted: each runs on a thread of the token (login belongs to
+// process and token, so connections to the same token share it), and a call that does not come back within KmsCallOptions::call_budget is
+// given up as kUnreachable; a token whose thread hangs refuses further calls so until it comes back. `fresh` initialises the module anew
+// and logs in anew; so does a login older than owner_credentials_age. The session may not outlive a fork.
 std::unique_ptr<Kms> NewPkcs11Kms(std::map<std::string, Pkcs11Connection> connections, KmsCallOptions call);
 
 }  // namespace latchkey
