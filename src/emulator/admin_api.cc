@@ -81,6 +81,8 @@ const EmulatorAdmin::Route EmulatorAdmin::kRoutes[] = {
     {"/_admin/roles/trust", nullptr, &EmulatorAdmin::TrustRole},
     {"/_admin/roles/untrust", nullptr, &EmulatorAdmin::UntrustRole},
     {"/_admin/web-identity-tokens", nullptr, &EmulatorAdmin::RegisterToken},
+    {"/_admin/instance-role", nullptr, &EmulatorAdmin::SetInstanceRole},
+    {"/_admin/container-credentials", nullptr, &EmulatorAdmin::AddContainer},
     {"/_admin/keys", nullptr, &EmulatorAdmin::CreateKey},
     {"/_admin/keys/enable", nullptr, &EmulatorAdmin::EnableKey},
     {"/_admin/keys/disable", nullptr, &EmulatorAdmin::DisableKey},
@@ -213,6 +215,7 @@ EmulatorAdmin::Result EmulatorAdmin::State(const HttpRequest&) {
   out["roles"] = std::move(roles);
   out["keys"] = std::move(keys);
   out["denials"] = std::move(denials);
+  out["instance_role"] = world_.instance_role;
   json::object faults;
   for (const auto& [cloud, plan] : world_.faults) faults[cloud] = plan.ToJson();
   out["faults"] = std::move(faults);

@@ -44,6 +44,8 @@ class EmulatorAdmin {
   Result TrustRole(const Body& body);
   Result UntrustRole(const Body& body);
   Result RegisterToken(const Body& body);
+  Result SetInstanceRole(const Body& body);
+  Result AddContainer(const Body& body);
   Result CreateKey(const Body& body);
   Result EnableKey(const Body& body);
   Result DisableKey(const Body& body);

@@ -52,7 +52,8 @@ class EmulatorAdminClient {
   Result Untrust(const std::string& role) const;
   Result Trust(const std::string& role) const;
 
-  // Faults of AWS, or with AddFault's "cloud" of another cloud, for `operation` ("Decrypt", …, or "*"): the next `times` calls, or all calls until cleared when `times` is 0.
+  // Faults of AWS, or with AddFault's "cloud" of another cloud, for `operation` ("Decrypt", …, or "*"): the next `times` calls, or all
+  // calls until cleared when `times` is 0.
   Result Throttle(const std::string& operation, int64_t times) const;
   Result Delay(const std::string& operation, absl::Duration delay, int64_t times) const;
   Result Drop(const std::string& operation, int64_t times) const;

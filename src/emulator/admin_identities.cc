@@ -198,6 +198,34 @@ EmulatorAdmin::Result EmulatorAdmin::RegisterToken(const Body& body) {
   return json::object{{"subject", identity.subject}, {"audience", identity.audience}};
 }
 
+EmulatorAdmin::Result EmulatorAdmin::SetInstanceRole(const Body& body) {
+  JsonReader reader(body);
+  const std::string role = reader.OptionalString("role");
+  reader.RefuseUnknown();
+  RETURN_IF_ERROR(reader.status());
+  if (!role.empty() && !world_.roles.contains(role)) return NotFound("role: there is no role ", emulator::Quotable(role));
+  world_.instance_role = role;
+  return json::object{{"role", role}};
+}
+
+EmulatorAdmin::Result EmulatorAdmin::AddContainer(const Body& body) {
+  JsonReader reader(body);
+  std::string id = reader.OptionalString("id");
+  const std::string role = reader.String("role");
+  std::string authorization = reader.OptionalString("authorization_token");
+  if (!id.empty() && !emulator::IsIamName(id)) reader.Fault("id", "must be 1 to 64 letters, digits or +=,.@_-");
+  if (authorization.size() > 4096) reader.Fault("authorization_token", "is longer than 4096 bytes");
+  reader.RefuseUnknown();
+  RETURN_IF_ERROR(reader.status());
+  if (!world_.roles.contains(role)) return NotFound("role: there is no role ", emulator::Quotable(role));
+  if (world_.containers.size() >= emulator::World::kMostIdentities)
+    return absl::ResourceExhaustedError("id: there are too many containers");
+  if (id.empty()) id = NewUuid(*emulator_.options_.random);
+  world_.containers[id] = {role, authorization.empty() ? "" : HexEncode(Sha256(authorization))};
+  Wipe(authorization);
+  return json::object{{"id", id}, {"path", "/v2/credentials/" + id}};
+}
+
 EmulatorAdmin::Result EmulatorAdmin::SeedFromBody(const Body& body) {
   if (body.contains("cloud")) {
     JsonReader of(body);

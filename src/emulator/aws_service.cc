@@ -6,6 +6,7 @@
 #include "emulator/arn.h"
 #include "emulator/authenticate.h"
 #include "emulator/kms_api.h"
+#include "emulator/metadata.h"
 #include "emulator/sts_api.h"
 
 namespace latchkey::emulator {
@@ -20,6 +21,7 @@ class AwsService : public CloudService {
   AwsService(World& world, Random& random) : world_(world), random_(random) {}
 
   OperationName NameOf(const HttpRequest& request) const override {
+    if (std::optional<OperationName> metadata = MetadataOperation(request)) return *std::move(metadata);
     if (request.path != "/" || request.method != "POST") return {"aws", ""};
     if (const std::string target = request.Header("x-amz-target"); !target.empty()) {
       return {"kms", target.compare(0, kTargetPrefix.size(), kTargetPrefix) == 0 ? target.substr(kTargetPrefix.size()) : ""};
@@ -31,6 +33,7 @@ class AwsService : public CloudService {
   HttpResponse Answer(CloudCall& call) override {
     if (call.name.service == "kms") return AnswerKms(call);
     if (call.name.service == "sts") return AnswerSts(call);
+    if (!call.name.operation.empty()) return AnswerMetadata(world_, call);
     call.record.result = "NotFound";
     return HttpResponse::Text(404, "latchkey kms-emulator: AWS KMS and STS answer to POST /, the admin API under /_admin/\n");
   }

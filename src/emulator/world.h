@@ -73,6 +73,12 @@ struct Denial {
   bool operator==(const Denial&) const = default;
 };
 
+// A container that finds its credentials at /v2/credentials/<id>.
+struct ContainerIdentity {
+  std::string role;                  // ARN
+  std::string authorization_sha256;  // hex, of the Authorization header that is asked for; empty: none is
+};
+
 // AWS's name where clouds are told apart.
 inline constexpr std::string_view kAws = "aws";
 
@@ -92,6 +98,8 @@ struct World {
   std::map<std::string, Role> roles;  // by ARN
   std::map<std::string, Key> keys;    // by ARN
   std::vector<Denial> denials;
+  std::string instance_role;                             // ARN of the role that instance metadata gives out; empty: none
+  std::map<std::string, ContainerIdentity> containers;   // by id
   std::map<std::string, WebIdentity> web_tokens;         // by hex SHA-256 of the token
   std::map<std::string, FaultPlan, std::less<>> faults;  // by cloud
   std::set<std::string, std::less<>> outages;            // clouds that answer nothing

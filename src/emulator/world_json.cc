@@ -2,8 +2,8 @@
 //
 //   {"warning": …, "format": 1, "accounts": […], "users": [{…}], "roles": [{…}], "keys": [{…, "materials": [{"id", "bytes", "created",
 //   "rotation"}]}],
-//    "denials": […], "web_tokens": […], "faults": {"aws": {…}, …}, "outages": ["aws", …], "pending": [{"due", "path", "body"}],
-//    "clock_offset_us": 0, "session_key": …, "calls_reserved": n}
+//    "denials": […], "web_tokens": […], "faults": {"aws": {…}, …}, "outages": ["aws", …], "instance_role": "", "containers": […],
+//    "pending": [{"due", "path", "body"}], "clock_offset_us": 0, "session_key": …, "calls_reserved": n}
 //
 // and, put in by the emulator, a member for each other cloud. "faults" with "queue" in it and "outage" are of files from before there were
 // several clouds.
@@ -185,7 +185,12 @@ json::object World::ToJson() const {
   for (const auto& [digest, w] : web_tokens) {
     tokens_json.push_back(json::object{{"sha256", digest}, {"subject", w.subject}, {"audience", w.audience}});
   }
-  json::object out{{"warning", kWarning}, {"format", 1}};
+  json::array containers_json;
+  for (const auto& [id, container] : containers) {
+    containers_json.push_back(json::object{{"id", id}, {"role", container.role}, {"sha256", container.authorization_sha256}});
+  }
+  json::object out{{"warning", kWarning}, {"format", 1}, {"instance_role", instance_role}};
+  out["containers"] = std::move(containers_json);
   out["accounts"] = json::array(accounts.begin(), accounts.end());
   out["users"] = std::move(users_json);
   out["roles"] = std::move(roles_json);
@@ -229,6 +234,15 @@ absl::StatusOr<World> World::FromJson(const json::object& object) {
       if (!plan.is_object()) return InvalidArgument("faults: must hold an object for each cloud");
       ASSIGN_OR_RETURN(world.faults[std::string(cloud.data(), cloud.size())], FaultPlan::FromJson(plan.get_object()));
     }
+  }
+  world.instance_role = reader.OptionalString("instance_role");
+  if (object.contains("containers")) {
+    RETURN_IF_ERROR(ForEach(reader, "containers", [&](const json::object& item) -> absl::Status {
+      JsonReader inner(item, "containers");
+      std::string id = inner.String("id");
+      world.containers[id] = {inner.String("role"), inner.OptionalString("sha256")};
+      return inner.status();
+    }));
   }
   if (object.contains("pending")) {
     RETURN_IF_ERROR(ForEach(reader, "pending", [&](const json::object& item) -> absl::Status {
