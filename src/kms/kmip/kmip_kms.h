@@ -21,8 +21,11 @@ struct KmipConnection {
   std::string server_name;                               // expected in the server's certificate; "" = host
 };
 
+// OK, or InvalidArgument naming the field of the connection. Looks at the form only; files are read for each new TLS connection.
 absl::Status CheckKmipConnection(const KmipConnection& connection);
 
+// An unwrap is two requests, Decrypt and Get Attributes: a server may decrypt under a key that its owner has revoked (KMIP 1.4,
+// section 3.22), and such a key counts as disabled here. `call.ca_pem` and `call.environment` are not used.
 std::unique_ptr<Kms> NewKmipKms(std::map<std::string, KmipConnection> connections, KmsCallOptions call);
 
 }  // namespace latchkey

@@ -207,6 +207,15 @@ TEST_F(KmipKmsTest, TakesARefusedCertificateForTroubleOfItsOwn) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("refuses the TLS connection"));
 }
 
+TEST_F(KmipKmsTest, TakesTheServersOwnRefusalOfACertificateForItsOwnersNo) {
+  const RootKey key = server_->NewKey("test");
+  // PyKMIP wants certificates that are marked for clients, and looks at that only when a request comes.
+  server_->Issue("unmarked", {.common_name = "latchkey"});
+  const absl::Status status = Make(server_->As("unmarked"))->Describe(key, {}).status();
+  EXPECT_THAT(status, HasClass(FailureClass::kDenied));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("Authentication Not Successful"));
+}
+
 TEST_F(KmipKmsTest, NamesTheFileThatItCannotUse) {
   const RootKey key = server_->NewKey("test");
   const auto describe = [&](const KmipConnection& connection) { return Make(connection)->Describe(key, {}).status(); };
