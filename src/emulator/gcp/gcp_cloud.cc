@@ -94,9 +94,8 @@ KmsResult GcpCloud::AnswerKms(CloudCall& call, const Route& route) {
   call.record.region = name.location;
   if (!name.key.empty()) call.record.key = name.Key();
   if (!IsServedLocation(name.location)) return WrongLocation(name.location);
-  absl::StatusOr<json::object> body = ParseJsonObject(call.request.body.empty() ? "{}" : call.request.body);
-  if (!body.ok()) return InvalidArgument("Invalid JSON payload received.");
-  KmsCall kms{.world = world_, .call = call, .caller = std::move(caller), .name = std::move(name), .body = *std::move(body)};
+  ASSIGN_OR_RETURN(json::object body, ReadBody(call.request.body));
+  KmsCall kms{.world = world_, .call = call, .caller = std::move(caller), .name = std::move(name), .body = std::move(body)};
   return operation(kms);
 }
 

@@ -201,11 +201,10 @@ absl::StatusOr<json::object> GenerateAccessToken(const World& world, CloudCall& 
   call.record.key = Quotable(reference);
   if (resource.compare(0, 2, "-/") != 0)
     return InvalidArgument("Invalid form of account ID. The project of the name must be the wildcard \"-\".");
-  const absl::StatusOr<json::object> body = ParseJsonObject(call.request.body.empty() ? "{}" : call.request.body);
-  if (!body.ok()) return InvalidArgument("Invalid JSON payload received.");
-  ASSIGN_OR_RETURN(std::vector<std::string> scopes, TextList(*body, "scope", 16));
-  ASSIGN_OR_RETURN(const std::vector<std::string> delegates, TextList(*body, "delegates", 4));
-  ASSIGN_OR_RETURN(const std::string lifetime_text, TextField(*body, "lifetime", 32));
+  ASSIGN_OR_RETURN(const json::object body, ReadBody(call.request.body));
+  ASSIGN_OR_RETURN(std::vector<std::string> scopes, TextList(body, "scope", 16));
+  ASSIGN_OR_RETURN(const std::vector<std::string> delegates, TextList(body, "delegates", 4));
+  ASSIGN_OR_RETURN(const std::string lifetime_text, TextField(body, "lifetime", 32));
   if (scopes.empty()) return InvalidArgument("The scope field is required.");
   const std::optional<absl::Duration> lifetime = lifetime_text.empty() ? kTokenLifetime : ReadWireDuration(lifetime_text);
   if (!lifetime || *lifetime <= absl::ZeroDuration() || *lifetime > kTokenLifetime) {

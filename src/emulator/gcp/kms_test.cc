@@ -272,6 +272,7 @@ TEST_F(GcpKmsTest, APolicyIsReadAndReplacedUnlessItChangedMeanwhile) {
       {"policy", json::object{{"bindings", json::array{json::object{{"role", "roles/x"}, {"members", json::array()}}}}}}};
   EXPECT_EQ(Kms(token, "POST", owner_key_ + ":setIamPolicy", bad).Code(), "INVALID_ARGUMENT");
   EXPECT_EQ(Kms(AsOwner(), "GET", owner_key_ + ":getIamPolicy").Code(), "PERMISSION_DENIED");
+  EXPECT_EQ(Kms(token, "POST", owner_key_ + ":getIamPolicy").status, 200) << "how the official clients ask";
 }
 
 TEST_F(GcpKmsTest, KeysOfOtherPurposesAreThereToBeRefused) {
@@ -300,6 +301,12 @@ TEST_F(GcpKmsTest, NamesLocationsAndBodiesAreChecked) {
   EXPECT_EQ(Kms(token, "POST", owner_key_ + ":encrypt", {{"plaintext", "*"}}).Code(), "INVALID_ARGUMENT");
   EXPECT_EQ(Kms(token, "POST", owner_key_ + ":rawEncrypt").status, 501);
   EXPECT_EQ(Kms(token, "GET", "elsewhere").status, 404);
+}
+
+TEST_F(GcpKmsTest, ABodyThatIsAnEmptyStringIsNoBody) {
+  const GcpReply made = Send("POST", "/v1/projects/latchkey-owner/locations/us-east1/keyRings?keyRingId=ring", "\"\"",
+                             {{"authorization", "Bearer " + AsAdministrator()}});
+  EXPECT_EQ(made.status, 200) << made.text;
 }
 
 TEST_F(GcpKmsTest, EncodedNamesAreTheSameNames) {

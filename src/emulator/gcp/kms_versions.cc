@@ -1,4 +1,5 @@
 // Key versions, and the policies of keys.
+#include "base/encoding.h"
 #include "base/json.h"
 #include "base/status.h"
 #include "emulator/arn.h"
@@ -10,7 +11,8 @@
 namespace latchkey::emulator::gcp {
 namespace {
 
-std::string EtagOf(const CryptoKey& key) { return absl::StrCat("BwX", absl::Dec(key.policy_revision, absl::kZeroPad9), "="); }
+// Bytes on the wire, in base64.
+std::string EtagOf(const CryptoKey& key) { return Base64Encode(AsBytes(absl::StrCat("policy ", key.policy_revision))); }
 
 json::object PolicyJson(const CryptoKey& key) {
   json::object out{{"version", 1}, {"etag", EtagOf(key)}};

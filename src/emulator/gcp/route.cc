@@ -30,6 +30,8 @@ constexpr KmsRoute kKmsRoutes[] = {
     {"POST", 8, "encrypt", "Encrypt"},
     {"POST", 8, "decrypt", "Decrypt"},
     {"GET", 8, "getIamPolicy", "GetIamPolicy"},
+    // As the official clients ask, by the general rule of google/iam/v1.
+    {"POST", 8, "getIamPolicy", "GetIamPolicy"},
     {"POST", 8, "setIamPolicy", "SetIamPolicy"},
     {"POST", 8, "testIamPermissions", "TestIamPermissions"},
     {"GET", 9, "", "ListCryptoKeyVersions"},

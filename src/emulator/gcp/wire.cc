@@ -49,6 +49,13 @@ const json::value* Present(const json::object& object, std::string_view name) {
 
 }  // namespace
 
+absl::StatusOr<json::object> ReadBody(std::string_view body) {
+  if (body.empty() || body == "\"\"") return json::object();
+  absl::StatusOr<json::object> object = ParseJsonObject(body);
+  if (!object.ok()) return InvalidArgument("Invalid JSON payload received.");
+  return object;
+}
+
 absl::StatusOr<std::string> TextField(const json::object& object, std::string_view name, size_t most) {
   const json::value* value = Present(object, name);
   if (value == nullptr) return std::string();

@@ -15,6 +15,10 @@
 
 namespace latchkey::emulator::gcp {
 
+// The object in a request's body; an empty one when there is none. A client of Google's writes that as the JSON text `""` (google-gax 5,
+// REST fallback). InvalidArgument, worded for the wire.
+absl::StatusOr<boost::json::object> ReadBody(std::string_view body);
+
 // Absent and null are the empty value; of another type or too long: InvalidArgument, worded for the wire.
 absl::StatusOr<std::string> TextField(const boost::json::object& object, std::string_view name, size_t most);
 // Standard base64 or base64url, padded or not, of at most `most` bytes.
