@@ -37,7 +37,7 @@ class Admin {
   // NotFound for an unknown path or thing, InvalidArgument that names the field, AlreadyExists, FailedPrecondition, ResourceExhausted.
   absl::StatusOr<boost::json::object> Do(std::string_view path, const boost::json::object& body);
   // As Cloud::Seed.
-  absl::StatusOr<boost::json::object> Seed();
+  absl::StatusOr<boost::json::object> Seed(const boost::json::object& wanted);
 
  private:
   using Result = absl::StatusOr<boost::json::object>;

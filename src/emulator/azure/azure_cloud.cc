@@ -101,8 +101,8 @@ class AzureCloud : public Cloud {
 
   json::object State() const override;
 
-  absl::StatusOr<json::object> Seed(const json::object&, absl::Time now, Random& random) override {
-    return azure::Admin(world_, now, random).Seed();
+  absl::StatusOr<json::object> Seed(const json::object& wanted, absl::Time now, Random& random) override {
+    return azure::Admin(world_, now, random).Seed(wanted);
   }
 
  private:

@@ -227,6 +227,8 @@ TEST_F(EntraTest, AManagedIdentityGetsItsTokenFromTheMachineAndFromAppService) {
   ASSERT_EQ(reply.status, 200);
   EXPECT_EQ(reply.Text("client_id"), id);
   EXPECT_EQ(reply.Text("expires_on"), std::to_string(absl::ToUnixSeconds(wall_) + 86'399));
+  const size_t query = machine.find('?');
+  EXPECT_EQ(Send("GET", machine.substr(0, query) + "/" + machine.substr(query), {{"metadata", "true"}}).status, 200);
   token_ = reply.Text("access_token");
   EXPECT_EQ(Wrap("x").error(), "Forbidden/ForbiddenByRbac");
   Admin("roles", {{"vault", "owner-vault"}, {"role", "Key Vault Crypto User"}, {"principal", id}});

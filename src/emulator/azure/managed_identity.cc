@@ -23,6 +23,13 @@ HttpResponse Refuse(CloudCall& call, int status, const char* error, const std::s
   return HttpResponse::Json(status, json::serialize(body));
 }
 
+// Libraries write the path with a slash behind it, too.
+std::string_view PathOf(const HttpRequest& request) {
+  std::string_view path = request.path;
+  if (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  return path;
+}
+
 // The one that is named, or the machine's own.
 const ManagedIdentity* Wanted(const World& world, const std::string& client_id) {
   if (!client_id.empty()) {
@@ -37,11 +44,11 @@ const ManagedIdentity* Wanted(const World& world, const std::string& client_id) 
 }  // namespace
 
 std::string IdentityOperation(const HttpRequest& request) {
-  return request.method == "GET" && (request.path == kMachinePath || request.path == kAppServicePath) ? "managed-identity-token" : "";
+  return request.method == "GET" && (PathOf(request) == kMachinePath || PathOf(request) == kAppServicePath) ? "managed-identity-token" : "";
 }
 
 HttpResponse AnswerIdentity(World& world, CloudCall& call) {
-  const bool machine = call.request.path == kMachinePath;
+  const bool machine = PathOf(call.request) == kMachinePath;
   if (machine) {
     // The two headers keep a server that can be made to fetch addresses from fetching this one.
     if (LowerCase(call.request.Header("metadata")) != "true") {

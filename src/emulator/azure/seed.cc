@@ -22,7 +22,11 @@ json::object RootKeyOf(const std::string& vault, const std::string& key, const s
 
 }  // namespace
 
-Admin::Result Admin::Seed() {
+Admin::Result Admin::Seed(const Body& wanted) {
+  JsonReader reader(wanted);
+  const std::string base_url = reader.OptionalString("base_url");
+  reader.RefuseUnknown();
+  RETURN_IF_ERROR(reader.status());
   RETURN_IF_ERROR(Ensure(CreateTenant({{"tenant", kOperator}, {"domain", "operator.onmicrosoft.com"}})));
   RETURN_IF_ERROR(Ensure(CreateTenant({{"tenant", kOwner}, {"domain", "owner.onmicrosoft.com"}})));
   RETURN_IF_ERROR(Ensure(CreateApplication(
@@ -52,6 +56,7 @@ Admin::Result Admin::Seed() {
   const Application& application = *found;
   json::object credentials{{"tenant_id", kOperator}, {"client_id", kApplication}, {"owner_tenant_id", kOwner}};
   json::object environment{{"AZURE_TENANT_ID", kOperator}, {"AZURE_CLIENT_ID", kApplication}};
+  if (!base_url.empty()) environment["AZURE_AUTHORITY_HOST"] = base_url;
   if (!application.secrets.empty()) {
     credentials["client_secret"] = application.secrets.front().value.RevealText(SecretAccess{});
     environment["AZURE_CLIENT_SECRET"] = credentials["client_secret"];
