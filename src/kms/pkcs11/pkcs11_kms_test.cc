@@ -253,8 +253,11 @@ TEST_F(Pkcs11KmsTest, ASessionFromBeforeAnInitialisationIsNotTakenForAnotherToke
     LK_ASSERT_OK_AND_ASSIGN(const KeyDescription theirs, kms->Describe(kKey, {.fresh = true}));
     EXPECT_EQ(theirs.key_version, "07");
     LK_EXPECT_OK(Unwrap(wrapped, i == 1));
+    const int before = logins();
     LK_ASSERT_OK_AND_ASSIGN(const KeyDescription again, kms->Describe(kKey, {}));
     EXPECT_EQ(again.key_version, "07");
+    // Nor has it been logged out in the other's place.
+    EXPECT_EQ(logins() - before, i == 1 ? 1 : 0);
   }
 }
 
