@@ -81,18 +81,26 @@ absl::Status WriteFacts(const DevStack& stack) {
                           "\nexport LATCHKEY_KMS_EMULATOR=" + stack.emulator_url + "\nexport OWNER_KEY=" + stack.owner_key +
                           "\nexport SECOND_OWNER_KEY=" + stack.second_owner_key + "\nexport OWNER_ROLE=" + stack.owner_role + "\n";
   RETURN_IF_ERROR(WriteFileAtomically(stack.folder + "/env", env));
+  json::object clouds;
+  for (const auto& [name, cloud] : stack.clouds) {
+    json::object one{{"url", cloud.url}};
+    one["seed"] = cloud.seed;
+    clouds[name] = std::move(one);
+  }
+  json::object facts{{"server", stack.server_url},
+                     {"api_key", stack.api_key},
+                     {"kms_emulator", stack.emulator_url},
+                     {"organization", stack.organization},
+                     {"owner_key", stack.owner_key},
+                     {"second_owner_key", stack.second_owner_key},
+                     {"owner_role", stack.owner_role},
+                     {"server_config", stack.server_config},
+                     {"agent_config", stack.agent_config},
+                     {"emulator_listen", stack.emulator_listen},
+                     {"emulator_state", stack.emulator_state}};
+  facts["clouds"] = std::move(clouds);
   // Written last: whoever waits for it may begin.
-  return WriteFileAtomically(stack.folder + "/dev.json", json::serialize(json::object{{"server", stack.server_url},
-                                                                                      {"api_key", stack.api_key},
-                                                                                      {"kms_emulator", stack.emulator_url},
-                                                                                      {"organization", stack.organization},
-                                                                                      {"owner_key", stack.owner_key},
-                                                                                      {"second_owner_key", stack.second_owner_key},
-                                                                                      {"owner_role", stack.owner_role},
-                                                                                      {"server_config", stack.server_config},
-                                                                                      {"agent_config", stack.agent_config},
-                                                                                      {"emulator_listen", stack.emulator_listen},
-                                                                                      {"emulator_state", stack.emulator_state}}));
+  return WriteFileAtomically(stack.folder + "/dev.json", json::serialize(facts));
 }
 
 // Agent first, so that nothing is opened again; then what it left running; then the others.
@@ -149,6 +157,9 @@ absl::Status Run(const Args& args) {
       {"kms-emulator", {program, "kms-emulator", "run", "--listen", stack.emulator_listen, "--state-file", stack.emulator_state}, {}},
       {"server", {program, "server", "run", "--config", stack.server_config}, {}},
       {"agent", {program, "agent", "run", "--config", stack.agent_config}, {}}};
+  for (const auto& [name, cloud] : stack.clouds) {
+    parts[0].argv.insert(parts[0].argv.end(), {"--" + name + "-listen", cloud.listen});
+  }
   absl::Status status = StartAll(stack, parts);
   if (status.ok()) {
     std::printf(

@@ -95,6 +95,22 @@ absl::StatusOr<DevStack> Read(const std::string& folder) {
                                     {"owner_role", &stack.owner_role}}) {
     ASSIGN_OR_RETURN(*field, Need(facts, name));
   }
+  JsonReader reader(facts);
+  const json::object* clouds = reader.OptionalObject("clouds");
+  RETURN_IF_ERROR(reader.status());
+  if (clouds == nullptr) return stack;
+  JsonReader clouds_reader(*clouds, "clouds");
+  for (const auto& item : *clouds) {
+    const std::string name(item.key().data(), item.key().size());
+    const json::object* cloud = clouds_reader.Object(name);
+    RETURN_IF_ERROR(clouds_reader.status());
+    DevCloud& out = stack.clouds[name];
+    ASSIGN_OR_RETURN(out.listen, Need(*cloud, "listen"));
+    ASSIGN_OR_RETURN(out.url, Need(*cloud, "url"));
+    JsonReader cloud_reader(*cloud, name);
+    if (const json::object* seed = cloud_reader.Object("seed")) out.seed = *seed;
+    RETURN_IF_ERROR(cloud_reader.status());
+  }
   return stack;
 }
 
@@ -159,14 +175,25 @@ absl::StatusOr<DevStack> PrepareDevStack(const DevOptions& options) {
   RETURN_IF_ERROR(WriteFileAtomically(folder + "/aws-credentials",
                                       absl::StrFormat("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", id, secret)));
 
-  const json::object facts = {{"emulator_listen", absl::StrFormat("127.0.0.1:%d", emulator_port)},
-                              {"server_url", absl::StrFormat("http://127.0.0.1:%d", api_port)},
-                              {"emulator_url", absl::StrFormat("http://127.0.0.1:%d", emulator_port)},
-                              {"api_key", api_key},
-                              {"organization", organization},
-                              {"owner_key", owner_key},
-                              {"second_owner_key", second_owner_key},
-                              {"owner_role", role}};
+  json::object clouds;
+  for (const std::string& name : emulator->CloudNames()) {
+    ASSIGN_OR_RETURN(const int port, FreePort());
+    const std::string listen = absl::StrFormat("127.0.0.1:%d", port), url = "http://" + listen;
+    ASSIGN_OR_RETURN(json::object cloud_seed, emulator->SeedCloud(name, {{"base_url", url}}));
+    json::object cloud{{"listen", listen}, {"url", url}};
+    cloud["seed"] = std::move(cloud_seed);
+    clouds[name] = std::move(cloud);
+  }
+
+  json::object facts = {{"emulator_listen", absl::StrFormat("127.0.0.1:%d", emulator_port)},
+                        {"server_url", absl::StrFormat("http://127.0.0.1:%d", api_port)},
+                        {"emulator_url", absl::StrFormat("http://127.0.0.1:%d", emulator_port)},
+                        {"api_key", api_key},
+                        {"organization", organization},
+                        {"owner_key", owner_key},
+                        {"second_owner_key", second_owner_key},
+                        {"owner_role", role}};
+  facts["clouds"] = std::move(clouds);
   RETURN_IF_ERROR(WriteFileAtomically(folder + "/dev-stack.json", json::serialize(facts)));
   return Read(folder);
 }

@@ -3,7 +3,9 @@
 
 #include <absl/status/statusor.h>
 
+#include <boost/json.hpp>
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace latchkey {
@@ -14,6 +16,12 @@ struct DevOptions {
   bool demo_clocks = false;  // check 1 s, grace 12 s, so that a demonstration does not take hours
 };
 
+// A cloud of the emulator beside AWS.
+struct DevCloud {
+  std::string listen, url;   // "127.0.0.1:port", "http://127.0.0.1:port"
+  boost::json::object seed;  // keys, credentials and environment, as Cloud::Seed answers; secrets in it
+};
+
 struct DevStack {
   std::string folder;
   std::string server_config, agent_config, emulator_state;
@@ -21,11 +29,12 @@ struct DevStack {
   std::string server_url, emulator_url;
   std::string api_key, organization;
   std::string owner_key, second_owner_key, owner_role;
+  std::map<std::string, DevCloud> clouds;  // by name; empty in a folder that was made before there were several
 };
 
 // Makes what is not there yet: ports, escrow key, server store with its first API key, emulator state with operator, owner, role and two
-// keys, configurations, a join token. Nothing runs afterwards. A second call with the same folder reads it all again. The API key is kept
-// in the folder (0600): this is for development.
+// keys in AWS and the like in the other clouds, configurations, a join token. Nothing runs afterwards. A second call with the same folder
+// reads it all again. The API key is kept in the folder (0600): this is for development.
 absl::StatusOr<DevStack> PrepareDevStack(const DevOptions& options);
 
 }  // namespace latchkey
