@@ -130,7 +130,8 @@ TEST_F(GcpKmsTest, DestructionIsScheduledUndoneIntoDisabledAndFinalOnItsDay) {
   EXPECT_EQ(gone.Text("state"), "DESTROYED");
   EXPECT_EQ(gone.Text("destroyEventTime"), "2023-12-14T22:13:20.000000Z");
   EXPECT_EQ(Kms(later, "POST", version + ":restore").Code(), "FAILED_PRECONDITION");
-  for (const json::value& key : cloud_->ToJson().at("keys").as_array()) {
+  const json::object state = cloud_->ToJson();
+  for (const json::value& key : state.at("keys").as_array()) {
     const json::object& only = key.as_object().at("versions").as_array().at(0).as_object();
     EXPECT_EQ(only.at("material").as_string().empty(), only.at("state").as_string() == "DESTROYED") << "what is destroyed is not kept";
   }
