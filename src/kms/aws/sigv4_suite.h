@@ -103,8 +103,8 @@ inline absl::StatusOr<std::vector<SigV4Vector>> ReadSigV4Suite(const std::string
     std::string before = reader.String("req"), after = reader.String("sreq");
     RETURN_IF_ERROR(reader.status());
     // This copy has "charset=utf-8" where the suite has "charset=utf8", and only that has the digest in the string to sign.
-    for (std::string* text : {&before, &after}) {
-      if (const size_t at = text->find("charset=utf-8"); at != std::string::npos) text->replace(at, 13, "charset=utf8");
+    for (std::string* message : {&before, &after}) {
+      if (const size_t at = message->find("charset=utf-8"); at != std::string::npos) message->replace(at, 13, "charset=utf8");
     }
     ASSIGN_OR_RETURN(vector.unsigned_request, ReadSuiteRequest(before));
     ASSIGN_OR_RETURN(vector.signed_request, ReadSuiteRequest(after));
