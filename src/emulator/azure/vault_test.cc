@@ -64,9 +64,14 @@ TEST_F(AzureVaultTest, OperationsAreKnownByMethodAndPathAsLibrariesWriteThem) {
 TEST_F(AzureVaultTest, TokensThatAreForgedExpiredForAnotherServiceOrOfAnotherTenantAreRefused) {
   token_ = "nonsense";
   EXPECT_EQ(Vault("GET", "/keys/owner-key-1").status, 401);
-  token_ = Token();
-  token_[token_.size() / 2] = token_[token_.size() / 2] == 'A' ? 'B' : 'A';
-  EXPECT_EQ(Vault("GET", "/keys/owner-key-1").status, 401);
+  // The operator's, with the owner's tenant written into it.
+  const std::string honest = Token(kOperator);
+  const size_t first = honest.find('.'), second = honest.rfind('.');
+  LK_ASSERT_OK_AND_ASSIGN(const std::vector<uint8_t> claims, Base64UrlDecode(honest.substr(first + 1, second - first - 1)));
+  std::string text(AsText(claims));
+  for (size_t at = text.find(kOperator); at != std::string::npos; at = text.find(kOperator)) text.replace(at, 36, kOwner);
+  token_ = honest.substr(0, first + 1) + Base64UrlEncode(AsBytes(text)) + honest.substr(second);
+  EXPECT_THAT(json::serialize(Vault("GET", "/keys/owner-key-1").body), HasSubstr("AKV10001"));
   token_ = Token(kOperator);
   const Reply stranger = Vault("GET", "/keys/owner-key-1");
   EXPECT_EQ(stranger.status, 401);
