@@ -34,6 +34,8 @@ int StatusOfError(const absl::Status& status) {
       return 409;
     case absl::StatusCode::kResourceExhausted:
       return 429;
+    case absl::StatusCode::kUnimplemented:
+      return 501;
     default:
       return 500;
   }
