@@ -12,6 +12,7 @@
 #include "base/process.h"
 #include "base/status.h"
 #include "cli/commands.h"
+#include "cli/dev_clouds.h"
 #include "cli/dev_stack.h"
 #include "cli/signals.h"
 #include "http/client.h"
@@ -25,7 +26,8 @@ std::string DefaultFolder() {
 }
 
 struct Args {
-  std::string dir = DefaultFolder(), clocks = "default", region = "us-east-1";
+  std::string dir = DefaultFolder(), clocks = "default", region = "us-east-1", connections;
+  std::vector<std::string> agent_env;
   bool no_restart = false;
 };
 
@@ -33,11 +35,12 @@ struct Part {
   std::string name;
   std::vector<std::string> argv;
   ProcessId process;
+  std::map<std::string, std::string> env = {};  // beside PATH
 };
 
 absl::Status StartPart(const DevStack& stack, Part& part) {
-  SpawnOptions options{
-      .argv = part.argv, .env = {{"PATH", "/usr/sbin:/usr/bin:/sbin:/bin"}}, .output_file = stack.folder + "/" + part.name + ".log"};
+  SpawnOptions options{.argv = part.argv, .env = part.env, .output_file = stack.folder + "/" + part.name + ".log"};
+  options.env.emplace("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
   // They end with `latchkey dev`, however that ends. Databases and volume daemons are the agent's, and stay until they are sealed.
   options.detached = false;
   options.die_with_parent = true;
@@ -77,9 +80,11 @@ absl::Status WaitForAgent(const DevStack& stack, absl::Duration timeout) {
 }
 
 absl::Status WriteFacts(const DevStack& stack) {
+  ASSIGN_OR_RETURN(const std::string cloud_variables, DevCloudVariables(stack.clouds));
   const std::string env = "export LATCHKEY_SERVER=" + stack.server_url + "\nexport LATCHKEY_API_KEY=" + stack.api_key +
                           "\nexport LATCHKEY_KMS_EMULATOR=" + stack.emulator_url + "\nexport OWNER_KEY=" + stack.owner_key +
-                          "\nexport SECOND_OWNER_KEY=" + stack.second_owner_key + "\nexport OWNER_ROLE=" + stack.owner_role + "\n";
+                          "\nexport SECOND_OWNER_KEY=" + stack.second_owner_key + "\nexport OWNER_ROLE=" + stack.owner_role + "\n" +
+                          cloud_variables;
   RETURN_IF_ERROR(WriteFileAtomically(stack.folder + "/env", env));
   json::object clouds;
   for (const auto& [name, cloud] : stack.clouds) {
@@ -147,16 +152,30 @@ void Watch(const DevStack& stack, std::vector<Part>& parts, bool restart) {
   }
 }
 
+absl::StatusOr<std::map<std::string, std::string>> ReadVariables(const std::vector<std::string>& words) {
+  std::map<std::string, std::string> out;
+  for (const std::string& word : words) {
+    const size_t equals = word.find('=');
+    if (equals == 0 || equals == std::string::npos) return InvalidArgument("--agent-env: must be NAME=value, not '", word, "'");
+    out[word.substr(0, equals)] = word.substr(equals + 1);
+  }
+  return out;
+}
+
 absl::Status Run(const Args& args) {
   BlockStopSignals();
+  ASSIGN_OR_RETURN(const auto agent_env, ReadVariables(args.agent_env));
   std::error_code error;
   const std::string folder = std::filesystem::absolute(args.dir, error).lexically_normal().string();
-  ASSIGN_OR_RETURN(const DevStack stack, PrepareDevStack({.folder = folder, .region = args.region, .demo_clocks = args.clocks == "demo"}));
+  ASSIGN_OR_RETURN(
+      const DevStack stack,
+      PrepareDevStack(
+          {.folder = folder, .region = args.region, .demo_clocks = args.clocks == "demo", .connections_file = args.connections}));
   const std::string program = std::filesystem::read_symlink("/proc/self/exe", error).string();
   std::vector<Part> parts = {
       {"kms-emulator", {program, "kms-emulator", "run", "--listen", stack.emulator_listen, "--state-file", stack.emulator_state}, {}},
       {"server", {program, "server", "run", "--config", stack.server_config}, {}},
-      {"agent", {program, "agent", "run", "--config", stack.agent_config}, {}}};
+      {"agent", {program, "agent", "run", "--config", stack.agent_config}, {}, agent_env}};
   for (const auto& [name, cloud] : stack.clouds) {
     parts[0].argv.insert(parts[0].argv.end(), {"--" + name + "-listen", cloud.listen});
   }
@@ -195,6 +214,12 @@ Command DevCommand() {
                        .help = "demo: check every second, grace 12 s; default: those of docs/agent.md",
                        .target = &args->clocks,
                        .choices = {"default", "demo"}},
+                      {.names = "--connections",
+                       .help = "file with [connections.…] tables for the agent's configuration: PKCS #11 tokens, KMIP servers",
+                       .target = &args->connections},
+                      {.names = "--agent-env",
+                       .help = "NAME=value for the agent's environment, such as SOFTHSM2_CONF (repeatable)",
+                       .target = &args->agent_env},
                       {.names = "--no-restart", .help = "leave ended what ends by itself", .target = &args->no_restart}},
           .run = [args] { return Run(*args); }};
 }

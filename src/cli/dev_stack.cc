@@ -6,17 +6,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/config.h"
 #include "api/server_config.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/secret_bytes.h"
 #include "base/status.h"
+#include "cli/dev_clouds.h"
 #include "control/services.h"
 #include "emulator/emulator.h"
 #include "kms/local/local_kms.h"
 
 namespace latchkey {
 namespace {
+
+constexpr size_t kMostConnectionBytes = 64 << 10;
 
 // A port that is free now. Kept in the configurations, so that addresses stay the same from start to start.
 absl::StatusOr<int> FreePort() {
@@ -114,6 +118,14 @@ absl::StatusOr<DevStack> Read(const std::string& folder) {
   return stack;
 }
 
+// Tables that whoever starts the stack adds to the agent's configuration.
+absl::StatusOr<std::string> ReadConnections(const std::string& file) {
+  if (file.empty()) return "";
+  auto text = ReadFile(file, kMostConnectionBytes);
+  if (!text.ok()) return Prefixed(text.status(), "--connections");
+  return absl::StrCat("\n# From ", file, ".\n", *text, "\n");
+}
+
 // What lies in the folder is believed, a program to run included: nobody else may have put it there.
 absl::Status CheckOwnFolder(const std::string& folder) {
   struct stat facts{};
@@ -130,7 +142,11 @@ absl::Status CheckOwnFolder(const std::string& folder) {
 absl::StatusOr<DevStack> PrepareDevStack(const DevOptions& options) {
   const std::string& folder = options.folder;
   RETURN_IF_ERROR(CheckOwnFolder(folder));
-  if (PathExists(folder + "/dev-stack.json")) return Read(folder);
+  if (PathExists(folder + "/dev-stack.json")) {
+    if (options.connections_file.empty()) return Read(folder);
+    return FailedPrecondition("--connections: the stack in ", folder, " is there already; add the tables to its agent.toml");
+  }
+  ASSIGN_OR_RETURN(const std::string connections, ReadConnections(options.connections_file));
   RETURN_IF_ERROR(MakeFolders(folder, 0755));
   ASSIGN_OR_RETURN(const int api_port, FreePort());
   ASSIGN_OR_RETURN(const int agent_port, FreePort());
@@ -159,8 +175,6 @@ absl::StatusOr<DevStack> PrepareDevStack(const DevOptions& options) {
     join_token = token.ToString();
     organization = control->organization_id();
   }
-  RETURN_IF_ERROR(WriteFileAtomically(folder + "/agent.toml", AgentToml(options, agent_port, metrics_port, emulator_port, join_token)));
-
   ASSIGN_OR_RETURN(const std::unique_ptr<Emulator> emulator, Emulator::Create({.state_file = folder + "/emulator.json"}));
   ASSIGN_OR_RETURN(const json::object seed, emulator->SeedDevelopment({.external_id = organization, .regions = {options.region}}));
   JsonReader reader(seed);
@@ -176,14 +190,20 @@ absl::StatusOr<DevStack> PrepareDevStack(const DevOptions& options) {
                                       absl::StrFormat("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", id, secret)));
 
   json::object clouds;
+  std::map<std::string, DevCloud> made;
   for (const std::string& name : emulator->CloudNames()) {
     ASSIGN_OR_RETURN(const int port, FreePort());
     const std::string listen = absl::StrFormat("127.0.0.1:%d", port), url = "http://" + listen;
     ASSIGN_OR_RETURN(json::object cloud_seed, emulator->SeedCloud(name, {{"base_url", url}}));
     json::object cloud{{"listen", listen}, {"url", url}};
-    cloud["seed"] = std::move(cloud_seed);
+    cloud["seed"] = cloud_seed;
     clouds[name] = std::move(cloud);
+    made[name] = {.listen = listen, .url = url, .seed = std::move(cloud_seed)};
   }
+  ASSIGN_OR_RETURN(const std::string cloud_tables, WriteDevCloudAccess(folder, made));
+  const std::string agent_toml = AgentToml(options, agent_port, metrics_port, emulator_port, join_token) + cloud_tables + connections;
+  if (const auto agent = ParseAgentConfig(agent_toml); !agent.ok()) return Prefixed(agent.status(), "the agent's configuration");
+  RETURN_IF_ERROR(WriteFileAtomically(folder + "/agent.toml", agent_toml));
 
   json::object facts = {{"emulator_listen", absl::StrFormat("127.0.0.1:%d", emulator_port)},
                         {"server_url", absl::StrFormat("http://127.0.0.1:%d", api_port)},

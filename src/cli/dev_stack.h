@@ -14,6 +14,9 @@ struct DevOptions {
   std::string folder;  // absolute
   std::string region = "us-east-1";
   bool demo_clocks = false;  // check 1 s, grace 12 s, so that a demonstration does not take hours
+  // A TOML file with [connections.…] tables to add to the agent's configuration when the stack is made: tokens and servers that the
+  // emulator has not (PKCS11, KMIP). "" for none; refused when the stack is there already.
+  std::string connections_file;
 };
 
 // A cloud of the emulator beside AWS.
