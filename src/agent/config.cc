@@ -3,103 +3,14 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/numbers.h>
 
-#include <set>
-
+#include "agent/kms_config_reader.h"
 #include "base/file.h"
 #include "base/status.h"
-#include "base/toml.h"
+#include "base/toml_reader.h"
 #include "http/server.h"
 
 namespace latchkey {
 namespace {
-
-// Reads one table by name and remembers what was asked for, so that the rest can be refused.
-class TableReader {
- public:
-  TableReader(const toml::table& table, std::string path, absl::Status& fault) : table_(table), path_(std::move(path)), fault_(fault) {}
-
-  void String(std::string_view name, std::string& out) {
-    if (const toml::node* node = Find(name)) {
-      if (const auto value = node->value_exact<std::string>()) {
-        out = *value;
-      } else {
-        Fault(name, "must be a string");
-      }
-    }
-  }
-  void Bool(std::string_view name, bool& out) {
-    if (const toml::node* node = Find(name)) {
-      if (const auto value = node->value_exact<bool>()) {
-        out = *value;
-      } else {
-        Fault(name, "must be true or false");
-      }
-    }
-  }
-  void Duration(std::string_view name, absl::Duration& out) {
-    std::string text;
-    const bool there = table_.contains(name);
-    String(name, text);
-    if (there && fault_.ok()) ParseInto(name, text, out);
-  }
-  void Durations(std::string_view name, std::vector<absl::Duration>& out) {
-    const toml::node* node = Find(name);
-    if (node == nullptr) return;
-    const toml::array* array = node->as_array();
-    if (array == nullptr || array->empty() || array->size() > 10) return Fault(name, "must be a list of 1 to 10 durations");
-    out.clear();
-    for (const toml::node& element : *array) {
-      const auto text = element.value_exact<std::string>();
-      if (!text) return Fault(name, "must be a list of durations like \"15s\"");
-      absl::Duration duration;
-      ParseInto(name, *text, duration);
-      out.push_back(duration);
-    }
-  }
-  const toml::table* Table(std::string_view name) {
-    const toml::node* node = Find(name);
-    if (node == nullptr) return nullptr;
-    if (node->as_table() == nullptr) Fault(name, "must be a table");
-    return node->as_table();
-  }
-  const toml::array* Tables(std::string_view name) {
-    const toml::node* node = Find(name);
-    if (node == nullptr) return nullptr;
-    const toml::array* array = node->as_array();
-    if (array == nullptr || !array->is_homogeneous(toml::node_type::table)) {
-      Fault(name, "must be a list of tables");
-      return nullptr;
-    }
-    return array;
-  }
-  void RefuseUnknown() {
-    for (const auto& [key, value] : table_) {
-      if (!seen_.contains(std::string(key.str()))) Fault(key.str(), "is not a setting");
-    }
-  }
-  void Fault(std::string_view name, std::string_view what) {
-    if (fault_.ok()) fault_ = InvalidArgument(PathOf(name), ": ", ToAbsl(what));
-  }
-  std::string PathOf(std::string_view name) const { return path_.empty() ? std::string(name) : path_ + "." + std::string(name); }
-
- private:
-  const toml::node* Find(std::string_view name) {
-    seen_.insert(std::string(name));
-    return table_.get(name);
-  }
-  void ParseInto(std::string_view name, const std::string& text, absl::Duration& out) {
-    absl::Duration duration;
-    if (!absl::ParseDuration(text, &duration) || duration <= absl::ZeroDuration() || duration > absl::Hours(24 * 365)) {
-      return Fault(name, "must be a duration above zero like \"90s\", \"15m\" or \"1h30m\"");
-    }
-    out = duration;
-  }
-
-  const toml::table& table_;
-  const std::string path_;
-  absl::Status& fault_;
-  std::set<std::string> seen_;
-};
 
 void ReadClocks(const toml::table& table, AgentClocks& clocks, absl::Status& fault) {
   TableReader reader(table, "clocks", fault);
@@ -118,25 +29,6 @@ void ReadClocks(const toml::table& table, AgentClocks& clocks, absl::Status& fau
     clocks.escrow_grace = grace;
   }
   reader.RefuseUnknown();
-}
-
-void ReadConnections(const toml::table& table, AgentConfig& config, absl::Status& fault) {
-  for (const auto& [name, node] : table) {
-    const std::string path = "connections." + std::string(name.str());
-    const toml::table* connection = node.as_table();
-    if (connection == nullptr) {
-      if (fault.ok()) fault = InvalidArgument(path, ": must be a table");
-      return;
-    }
-    TableReader reader(*connection, path, fault);
-    std::string type, file;
-    reader.String("type", type);
-    reader.String("path", file);
-    if (type != "LOCAL") reader.Fault("type", "must be \"LOCAL\"");
-    if (file.empty() || file[0] != '/') reader.Fault("path", "must be an absolute path");
-    reader.RefuseUnknown();
-    config.local_connections[std::string(name.str())] = file;
-  }
 }
 
 void ReadPins(const toml::array& array, AgentConfig& config, absl::Status& fault) {
@@ -164,16 +56,19 @@ void ReadPorts(TableReader& reader, AgentConfig& config) {
   }
 }
 
-// Account of an ARN (its fifth field) or the connection's name of a local key.
+// What a pin's `account` is held against: the account, project, vault or connection in the key's name.
 std::string AccountOf(const RootKey& root) {
-  if (root.type == "LOCAL") return root.uri.starts_with("local://") ? root.uri.substr(8) : root.uri;
-  size_t from = 0;
-  for (int field = 0; field < 4; ++field) {
-    from = root.uri.find(':', from);
-    if (from == std::string::npos) return "";
-    ++from;
-  }
-  return root.uri.substr(from, root.uri.find(':', from) - from);
+  const auto part = [](std::string_view text, char separator, int index) {
+    for (; index > 0; --index) {
+      const size_t at = text.find(separator);
+      if (at == std::string_view::npos) return std::string();
+      text.remove_prefix(at + 1);
+    }
+    return std::string(text.substr(0, text.find(separator)));
+  };
+  if (root.type == "AWS_KMS") return part(root.uri, ':', 4);        // arn:aws:kms:region:ACCOUNT:key/…
+  if (root.type == "GCP_CLOUD_KMS") return part(root.uri, '/', 1);  // projects/PROJECT/…
+  return part(root.uri, '/', 2);                                    // https://VAULT/keys/…, vault://CONNECTION/…, local://CONNECTION
 }
 
 }  // namespace
@@ -206,17 +101,7 @@ absl::StatusOr<AgentConfig> ParseAgentConfig(std::string_view text) {
   reader.String("escrow_uri", config.escrow_uri);
   reader.Bool("i_accept_plaintext_off_loopback", config.i_accept_plaintext_off_loopback);
   if (const toml::table* clocks = reader.Table("clocks")) ReadClocks(*clocks, config.clocks, fault);
-  if (const toml::table* aws = reader.Table("aws")) {
-    TableReader values(*aws, "aws", fault);
-    values.String("kms_endpoint", config.aws.kms_endpoint);
-    values.String("sts_endpoint", config.aws.sts_endpoint);
-    values.String("ca_file", config.aws.ca_file);
-    values.String("profile", config.aws.profile);
-    values.String("shared_credentials_file", config.aws.shared_credentials_file);
-    values.String("config_file", config.aws.config_file);
-    values.RefuseUnknown();
-  }
-  if (const toml::table* connections = reader.Table("connections")) ReadConnections(*connections, config, fault);
+  ReadKmsConfig(reader, config.kms, fault);
   if (const toml::array* pins = reader.Tables("allowed_root_keys")) ReadPins(*pins, config, fault);
   reader.RefuseUnknown();
   RETURN_IF_ERROR(fault);
@@ -273,19 +158,10 @@ absl::Status CheckAgentConfig(const AgentConfig& config) {
 }
 
 absl::StatusOr<KmsConfig> KmsConfigOf(const AgentConfig& config) {
-  KmsConfig kms;
-  kms.aws.kms_endpoint = config.aws.kms_endpoint;
-  kms.aws.sts_endpoint = config.aws.sts_endpoint;
-  kms.aws.profile = config.aws.profile;
-  kms.aws.shared_credentials_file = config.aws.shared_credentials_file;
-  kms.aws.config_file = config.aws.config_file;
-  kms.aws.call.owner_credentials_age = config.clocks.owner_credentials_age;
-  if (!config.aws.ca_file.empty()) {
-    auto pem = ReadFile(config.aws.ca_file, 1 << 20);
-    if (!pem.ok()) return Prefixed(pem.status(), "aws.ca_file");
-    kms.aws.call.ca_pem = *std::move(pem);
+  ASSIGN_OR_RETURN(KmsConfig kms, ResolveKmsConfig(config.kms));
+  for (KmsCallOptions* call : {&kms.aws.call, &kms.gcp.call, &kms.azure.call, &kms.call}) {
+    call->owner_credentials_age = config.clocks.owner_credentials_age;
   }
-  kms.local_connections = config.local_connections;
   return kms;
 }
 

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "agent/kms_config.h"
 #include "keys/lease_keeper.h"
-#include "kms/config.h"
 #include "protocol/root_key.h"
 
 namespace latchkey {
@@ -37,7 +37,7 @@ struct AgentClocks {
 // A pin: root keys that this host may use. Empty fields allow anything there.
 struct AllowedRootKey {
   std::string type;       // "AWS_KMS"
-  std::string account;    // AWS: the account in the key's ARN; LOCAL: the connection
+  std::string account;    // AWS: the account in the key's ARN; Google: the project; Azure: the vault's host; the others: the connection
   std::string principal;  // the auth_principal, exactly
 };
 
@@ -56,11 +56,8 @@ struct AgentConfig {
   std::string metrics_address = "127.0.0.1:7795";      // empty: none
   std::string program;                                 // the latchkey binary for volume daemons; empty: our own
   AgentClocks clocks;
-  struct {
-    std::string kms_endpoint, sts_endpoint, ca_file, profile, shared_credentials_file, config_file;
-  } aws;
-  std::map<std::string, std::string> local_connections;  // name → path of the key file
-  std::vector<AllowedRootKey> allowed_root_keys;         // empty: any
+  AgentKmsConfig kms;
+  std::vector<AllowedRootKey> allowed_root_keys;  // empty: any
   bool allow_return_to_escrow = false;
   std::string escrow_uri;                        // the only key that is ever taken for escrow; empty: whichever the server names
   bool i_accept_plaintext_off_loopback = false;  // metrics_address may be off loopback
@@ -72,7 +69,7 @@ absl::StatusOr<AgentConfig> LoadAgentConfig(const std::string& path);
 // The checks alone, for a configuration made in code.
 absl::Status CheckAgentConfig(const AgentConfig& config);
 
-// The KMSs that the file names. Errors: aws.ca_file cannot be read.
+// The KMSs that the file names. Errors: one of its CA files cannot be read.
 absl::StatusOr<KmsConfig> KmsConfigOf(const AgentConfig& config);
 
 // OK when the pins of this host allow the key; otherwise FailedPrecondition "ROOT_REFUSED: …".

@@ -49,9 +49,37 @@ ca_file = "/ca"
 profile = "p"
 shared_credentials_file = "/c"
 config_file = "/f"
+[gcp]
+kms_endpoint = "https://127.0.0.1:3"
+credentials_file = "/g"
+ca_file = "/gca"
+[azure]
+key_endpoint = "https://127.0.0.1:4"
+tenant_id = "t"
+client_id = "c"
+client_secret_file = "/s"
 [connections.escrow]
 type = "LOCAL"
 path = "/keys/escrow"
+[connections.prod]
+type = "VAULT_TRANSIT"
+address = "https://vault.example:8200"
+namespace = "team"
+ca_file = "/vca"
+role_id = "r"
+secret_id_file = "/sid"
+[connections.hsm]
+type = "PKCS11"
+module = "/usr/lib/softhsm/libsofthsm2.so"
+token_label = "cmek"
+pin_file = "/pin"
+[connections.kmip1]
+type = "KMIP"
+host = "kmip.example"
+port = 5697
+ca_file = "/kca"
+client_certificate_file = "/kc"
+client_key_file = "/kk"
 [[allowed_root_keys]]
 type = "AWS_KMS"
 account = "111122223333"
@@ -60,7 +88,13 @@ principal = "arn:aws:iam::111122223333:role/latchkey"
   EXPECT_EQ(config.last_port, 6010);
   EXPECT_EQ(config.clocks.confirm_after, (std::vector<absl::Duration>{absl::Seconds(1), absl::Seconds(2)}));
   EXPECT_EQ(config.clocks.escrow_grace, absl::Minutes(10));
-  EXPECT_EQ(config.local_connections.at("escrow"), "/keys/escrow");
+  EXPECT_EQ(config.kms.kms.local_connections.at("escrow"), "/keys/escrow");
+  EXPECT_EQ(config.kms.kms.gcp.credentials_file, "/g");
+  EXPECT_EQ(config.kms.kms.azure.client_secret_file, "/s");
+  EXPECT_EQ(config.kms.kms.vault_connections.at("prod").namespace_path, "team");
+  EXPECT_EQ(config.kms.vault_ca_files.at("prod"), "/vca");
+  EXPECT_EQ(config.kms.kms.pkcs11_connections.at("hsm").token_label, "cmek");
+  EXPECT_EQ(config.kms.kms.kmip_connections.at("kmip1").port, 5697);
   EXPECT_EQ(config.allowed_root_keys.at(0).account, "111122223333");
   EXPECT_TRUE(config.allow_return_to_escrow);
   EXPECT_EQ(config.escrow_uri, "local://escrow");
@@ -89,7 +123,7 @@ TEST(AgentConfigTest, EveryFaultNamesItsKey) {
       {"[clocks]\nconfirm_after = []\n", "clocks.confirm_after: must be a list"},
       {"[clocks]\ngrace = \"1h\"\n", "clocks.grace: is not a setting"},
       {"[aws]\nkms = \"x\"\n", "aws.kms: is not a setting"},
-      {"[connections.a]\ntype = \"FTP\"\npath = \"/x\"\n", "connections.a.type: must be \"LOCAL\""},
+      {"[connections.a]\ntype = \"FTP\"\npath = \"/x\"\n", "connections.a.type: must be LOCAL, VAULT_TRANSIT, PKCS11 or KMIP"},
       {"[connections.a]\ntype = \"LOCAL\"\npath = \"x\"\n", "connections.a.path: must be an absolute path"},
       {"[[allowed_root_keys]]\naccount = \"1\"\n", "allowed_root_keys[0].type: must be set"},
       {"[[allowed_root_keys]]\ntype = \"AWS_KMS\"\nacount = \"1\"\n", "allowed_root_keys[0].acount: is not a setting"},

@@ -36,7 +36,7 @@ struct Desk {
 
 std::string TimeText(const std::optional<absl::Time>& time) { return time ? latchkey::FormatTime(*time) : ""; }
 
-KeyFacts FactsOf(const KeyDescription& description, const std::string& wrapped_version, absl::Time now) {
+RootKeyFacts FactsOf(const KeyDescription& description, const std::string& wrapped_version, absl::Time now) {
   return {.read_at = latchkey::FormatTime(now),
           .state = CutUtf8(description.state, 64),
           .version = CutUtf8(description.key_version, 128),
@@ -107,12 +107,13 @@ class PooledKeyDesk : public KeyDesk {
     Post([this, test, done = std::move(done)] {
       absl::Status status = options_.allowed ? options_.allowed(test.root) : absl::OkStatus();
       KeyVerdict verdict{.test_id = test.id};
+      KmsContext context = {{"latchkey:purpose", "key test"}, {"latchkey:cluster", test.cluster_id}, {"latchkey:region", test.region}};
+      // As for KEKs: an owner's policy may ask for it.
+      if (!test.root.external_id.empty()) context["latchkey:organization"] = test.root.external_id;
       if (!status.ok()) {
         verdict.failure = FailureClass::kUnsuitable;
       } else {
-        status =
-            TestKey(*options_.kms, test.root,
-                    {{"latchkey:purpose", "key test"}, {"latchkey:cluster", test.cluster_id}, {"latchkey:region", test.region}}, nullptr);
+        status = TestKey(*options_.kms, test.root, context, nullptr);
         if (!status.ok()) verdict.failure = FailureClassOf(status).value_or(FailureClass::kUnsuitable);
       }
       verdict.ok = status.ok();

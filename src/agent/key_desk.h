@@ -38,7 +38,7 @@ struct LeaseWatch {
 
 struct KeyReport {
   KeyHealth health;
-  KeyFacts facts;
+  RootKeyFacts facts;
   bool asked = false;
   bool refused = false;  // confirmed: seal
 };

@@ -100,6 +100,20 @@ TEST_F(KeyDeskTest, AWatchWithoutGraceIsAskedAboutButNotRenewed) {
   EXPECT_TRUE(renewed_.empty());
 }
 
+TEST_F(KeyDeskTest, ReadsWhatTheKmsTellsOfTheKeyAndKeepsItThroughRefusals) {
+  Start();
+  desk_->Watch("n1", WatchOn(kek_));
+  ASSERT_TRUE(Await([this] { return !desk_->Report(kek_.id).facts.read_at.empty(); }));
+  RootKeyFacts facts = desk_->Report(kek_.id).facts;
+  EXPECT_EQ(facts.state, "Enabled");
+  EXPECT_EQ(facts.version, "1");
+  EXPECT_EQ(facts.wrapped_version, kek_.key_version);
+  EXPECT_FALSE(facts.newer_version());
+  kms_->Fail("local://a", FailureClass::kDenied);
+  ASSERT_TRUE(Await([this] { return desk_->Report(kek_.id).refused; }));
+  EXPECT_EQ(desk_->Report(kek_.id).facts, facts);
+}
+
 TEST_F(KeyDeskTest, ThreeRefusalsAreOne) {
   Start();
   kms_->Fail("local://a", FailureClass::kDenied);

@@ -473,7 +473,7 @@ class ThreadedNodeRunner : public NodeRunner {
   std::map<std::string, FreshKek> fetched_;
   std::set<std::string> fetching_;
   KeyHealth last_health_, mint_health_;
-  KeyFacts last_facts_;
+  RootKeyFacts last_facts_;
   absl::Duration next_probe_;
   int64_t applied_generation_ = 0, mint_order_ = 0;
 

@@ -4,14 +4,17 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "kms/config.h"
+#include "protocol/key_type.h"
 
 namespace latchkey {
 
 std::vector<CommandOption> KmsOptionList(KmsArgs* args) {
   return {
-      {.names = "--type", .help = "type of the root key", .target = &args->key.type, .choices = {"AWS_KMS", "LOCAL"}},
-      {.names = "--uri", .help = "the root key: AWS key ARN, or local://<connection>", .target = &args->key.uri, .required = true},
-      {.names = "--principal", .help = "the owner's role: AWS role ARN", .target = &args->key.auth_principal},
+      {.names = "--type", .help = "type of the root key", .target = &args->key.type, .choices = KeyTypeNames()},
+      {.names = "--uri", .help = "the root key, as its type names it", .target = &args->key.uri, .required = true},
+      {.names = "--principal",
+       .help = "whom to act as on the owner's side: AWS role ARN, Google service account, Azure tenant",
+       .target = &args->key.auth_principal},
       {.names = "--external-id", .help = "external id for that role", .target = &args->key.external_id},
       {.names = "--as-caller", .help = "leave the owner's role out and act with the caller's own rights", .target = &args->as_caller},
       {.names = "--agent-config", .help = "take endpoints and connections from an agent's configuration", .target = &args->agent_config},

@@ -50,7 +50,7 @@ struct KeyView {
   KeyHealth health;
   std::string next_step;
   // What the KMS tells of the key in force (empty for former ones), and what lies ahead.
-  KeyFacts facts;
+  RootKeyFacts facts;
   std::vector<KeyWarning> warnings;
 };
 struct CmekRegionView {

@@ -48,7 +48,7 @@ struct RegionStatus {
   std::vector<std::string> waiting_for;  // "h1 (last heard 12 s ago)", while REVOKING, for either reason
   KeyHealth health;                      // the worst that a host of the region reports of the key in force
   std::string next_step;
-  KeyFacts facts;  // of the key in force, the latest that a host has read
+  RootKeyFacts facts;  // of the key in force, the latest that a host has read
   // File bytes under DEKs that the operator's escrow key could open once, and all; −1 when a host has not counted yet. A later owner key
   // does not count as former here: what it could open was its owner's own.
   int64_t bytes_under_former_keys = -1, bytes_total = -1;

@@ -6,6 +6,7 @@
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -55,7 +56,10 @@ struct KmsWrapped {
   std::string key_version = {};
 };
 
-// Thread-safe. Every error of the three calls carries a FailureClass. A call lasts at most 10 s.
+// Called for each step of a test of a key that was done: its name, and what it found, for people ("AKIA…", "arn:aws:iam::…:role/…").
+using KeyTestStepDone = std::function<void(std::string name, std::string found)>;
+
+// Thread-safe. Every error of the calls carries a FailureClass. A call lasts at most 10 s.
 class Kms {
  public:
   virtual ~Kms() = default;
@@ -64,7 +68,10 @@ class Kms {
   // OK when uri and principal are well formed for this type; otherwise kUnsuitable, naming "uri" or "auth_principal". No network.
   virtual absl::Status Check(const RootKey& key) const = 0;
   virtual absl::StatusOr<KeyDescription> Describe(const RootKey& key, const KmsCall& call) = 0;
-  // `plaintext`: 1 to 190 bytes (what RSA-OAEP with 2,048 bits carries, the least of all types).
+  // The way to whom the calls above and below act as, step by step and fetched anew: "credentials" (who we are), "identity" (whom we became
+  // on the owner's side, where the key names somebody). Where there is nothing to walk, nothing is done.
+  virtual absl::Status TestIdentity(const RootKey& key, const KeyTestStepDone& done);
+  // `plaintext`: 1 to 158 bytes (what RSA-OAEP with 2,048 bits carries beside the context's hash, the least of all types).
   virtual absl::StatusOr<KmsWrapped> Wrap(const RootKey& key, const SecretBytes& plaintext, const KmsContext& context,
                                           const KmsCall& call) = 0;
   // kCorrupt when ciphertext, context and key do not belong together.
@@ -84,11 +91,13 @@ class KmsSet {
 };
 
 struct KeyTestStep {
-  std::string name;  // "form", "describe", "wrap", "unwrap", "context"
+  std::string name;  // "form", "credentials", "identity", "describe", "wrap", "unwrap", "context"
   absl::Duration took;
+  std::string found;  // for people; may be empty
+  bool ok = true;
 };
-// Form, describe, wrap a random probe under a context, unwrap it, compare, and see that another context is refused. Stops at the first
-// failure, whose status carries the class. `steps` (may be null) gets what succeeded.
+// Form, the way to the identity, describe, wrap a random probe under a context, unwrap it, compare, and see that another context is
+// refused. Stops at the first failure, whose status carries the class. `steps` (may be null) gets what was done, the failed one last.
 absl::Status TestKey(const KmsSet& kms, const RootKey& key, const KmsContext& context, std::vector<KeyTestStep>* steps);
 
 }  // namespace latchkey

@@ -38,7 +38,7 @@ void Warn(std::vector<KeyWarning>& warnings, const char* code, const std::string
 
 }  // namespace
 
-json::object KeyFacts::ToJson() const {
+json::object RootKeyFacts::ToJson() const {
   json::object object = {{"read_at", read_at}, {"state", state}, {"version", version}};
   PutIf(object, "wrapped_version", wrapped_version);
   PutIf(object, "protection_level", protection_level);
@@ -50,9 +50,9 @@ json::object KeyFacts::ToJson() const {
   return object;
 }
 
-absl::StatusOr<KeyFacts> KeyFacts::FromJson(const json::object& object, const std::string& path) {
+absl::StatusOr<RootKeyFacts> RootKeyFacts::FromJson(const json::object& object, const std::string& path) {
   JsonReader reader(object, path);
-  KeyFacts facts;
+  RootKeyFacts facts;
   facts.read_at = reader.OptionalString("read_at");
   facts.state = reader.OptionalString("state");
   facts.version = reader.OptionalString("version");
@@ -67,7 +67,7 @@ absl::StatusOr<KeyFacts> KeyFacts::FromJson(const json::object& object, const st
   return facts;
 }
 
-std::vector<KeyWarning> KeyWarnings(const KeyFacts& facts, absl::Time now) {
+std::vector<KeyWarning> KeyWarnings(const RootKeyFacts& facts, absl::Time now) {
   std::vector<KeyWarning> warnings;
   Warn(warnings, "DELETION_AHEAD", facts.deletion_date, now,
        "The key is going to be deleted; cancel its deletion in the KMS, or rotate to another key before then, or the data is lost",

@@ -11,7 +11,7 @@
 
 namespace latchkey {
 
-struct KeyFacts {
+struct RootKeyFacts {
   std::string read_at;  // RFC 3339; empty: nothing was read yet
   std::string state;    // the provider's word: "Enabled", "ENABLED", …
   std::string version;  // the current one of the key
@@ -21,10 +21,10 @@ struct KeyFacts {
   std::string deletion_date, expires_at, next_rotation;   // RFC 3339; empty: none, or not told
   std::optional<bool> rotation_enabled, purge_protected;  // unset: not told
 
-  bool operator==(const KeyFacts&) const = default;
+  bool operator==(const RootKeyFacts&) const = default;
   bool newer_version() const { return !version.empty() && !wrapped_version.empty() && version != wrapped_version; }
   boost::json::object ToJson() const;
-  static absl::StatusOr<KeyFacts> FromJson(const boost::json::object& object, const std::string& path);
+  static absl::StatusOr<RootKeyFacts> FromJson(const boost::json::object& object, const std::string& path);
 };
 
 // What lies ahead, the most urgent first, each one sentence with a date and what to do: deletion and expiry from 30 days before (and past
@@ -35,6 +35,6 @@ struct KeyWarning {
   std::string message;
   bool operator==(const KeyWarning&) const = default;
 };
-std::vector<KeyWarning> KeyWarnings(const KeyFacts& facts, absl::Time now);
+std::vector<KeyWarning> KeyWarnings(const RootKeyFacts& facts, absl::Time now);
 
 }  // namespace latchkey

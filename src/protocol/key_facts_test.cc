@@ -14,24 +14,24 @@ const absl::Time kNow = absl::FromUnixSeconds(1'800'000'000);
 
 std::string In(absl::Duration d) { return absl::FormatTime(absl::RFC3339_sec, kNow + d, absl::UTCTimeZone()); }
 
-TEST(KeyFactsTest, SurviveTheWire) {
-  const KeyFacts facts{.read_at = In(absl::ZeroDuration()),
-                       .state = "ENABLED",
-                       .version = "7",
-                       .wrapped_version = "6",
-                       .protection_level = "HSM",
-                       .deletion_date = In(absl::Hours(1)),
-                       .expires_at = In(absl::Hours(2)),
-                       .next_rotation = In(absl::Hours(3)),
-                       .rotation_enabled = false,
-                       .purge_protected = true};
-  LK_ASSERT_OK_AND_ASSIGN(const KeyFacts read, KeyFacts::FromJson(facts.ToJson(), "facts"));
+TEST(RootKeyFactsTest, SurviveTheWire) {
+  const RootKeyFacts facts{.read_at = In(absl::ZeroDuration()),
+                           .state = "ENABLED",
+                           .version = "7",
+                           .wrapped_version = "6",
+                           .protection_level = "HSM",
+                           .deletion_date = In(absl::Hours(1)),
+                           .expires_at = In(absl::Hours(2)),
+                           .next_rotation = In(absl::Hours(3)),
+                           .rotation_enabled = false,
+                           .purge_protected = true};
+  LK_ASSERT_OK_AND_ASSIGN(const RootKeyFacts read, RootKeyFacts::FromJson(facts.ToJson(), "facts"));
   EXPECT_EQ(read, facts);
-  LK_ASSERT_OK_AND_ASSIGN(const KeyFacts none, KeyFacts::FromJson(KeyFacts{}.ToJson(), "facts"));
-  EXPECT_EQ(none, KeyFacts{});
+  LK_ASSERT_OK_AND_ASSIGN(const RootKeyFacts none, RootKeyFacts::FromJson(RootKeyFacts{}.ToJson(), "facts"));
+  EXPECT_EQ(none, RootKeyFacts{});
 }
 
-TEST(KeyFactsTest, WarnAtThirtySevenAndOneDays) {
+TEST(RootKeyFactsTest, WarnAtThirtySevenAndOneDays) {
   const auto stages = [](absl::Duration ahead) {
     std::vector<int> out;
     for (const KeyWarning& w : KeyWarnings({.deletion_date = In(ahead)}, kNow)) out.push_back(w.stage);
@@ -45,7 +45,7 @@ TEST(KeyFactsTest, WarnAtThirtySevenAndOneDays) {
   EXPECT_THAT(stages(absl::Hours(-1)), ElementsAre(0));
 }
 
-TEST(KeyFactsTest, TheMostUrgentWarningComesFirst) {
+TEST(RootKeyFactsTest, TheMostUrgentWarningComesFirst) {
   const auto warnings = KeyWarnings(
       {.version = "2", .wrapped_version = "1", .deletion_date = In(absl::Hours(24 * 20)), .expires_at = In(absl::Hours(5))}, kNow);
   EXPECT_THAT(warnings, ElementsAre(Field(&KeyWarning::code, "EXPIRY_AHEAD"), Field(&KeyWarning::code, "DELETION_AHEAD"),
@@ -53,7 +53,7 @@ TEST(KeyFactsTest, TheMostUrgentWarningComesFirst) {
   EXPECT_THAT(warnings[0].message, HasSubstr(In(absl::Hours(5))));
 }
 
-TEST(KeyFactsTest, UnreadableDatesAndUnknownVersionsWarnOfNothing) {
+TEST(RootKeyFactsTest, UnreadableDatesAndUnknownVersionsWarnOfNothing) {
   EXPECT_THAT(KeyWarnings({.version = "2", .deletion_date = "soon"}, kNow), IsEmpty());
   EXPECT_THAT(KeyWarnings({.version = "2", .wrapped_version = "2"}, kNow), IsEmpty());
 }

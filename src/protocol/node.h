@@ -108,7 +108,7 @@ struct ObservedNode {
   std::string host;  // endpoint for clients
   int64_t port = 0;
   KeyHealth key;
-  KeyFacts key_facts;
+  RootKeyFacts key_facts;
   std::optional<WrappedKek> minted;  // a KEK that this host minted for kek_generation, until desired state names one
   std::string problem;               // "ROOT_REFUSED: …", "VOLUME_MISSING: …", …: what stops the node, for people; empty when none
   bool stray = false;                // the server did not name this node: left as it is and reported

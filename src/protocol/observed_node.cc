@@ -117,7 +117,7 @@ absl::StatusOr<ObservedNode> ObservedNode::FromJson(const json::object& object, 
   ASSIGN_OR_RETURN(node.deks, ReadRecords<ObservedDek>(reader, "deks"));
   ASSIGN_OR_RETURN(node.key, ReadRecord<KeyHealth>(reader, "key"));
   if (const json::object* facts = reader.OptionalObject("key_facts")) {
-    ASSIGN_OR_RETURN(node.key_facts, KeyFacts::FromJson(*facts, reader.PathOf("key_facts")));
+    ASSIGN_OR_RETURN(node.key_facts, RootKeyFacts::FromJson(*facts, reader.PathOf("key_facts")));
   }
   if (const json::object* minted = reader.OptionalObject("minted")) {
     ASSIGN_OR_RETURN(node.minted, WrappedKek::FromJson(*minted, reader.PathOf("minted")));

@@ -81,6 +81,18 @@ class AwsKms : public Kms {
     });
   }
 
+  absl::Status TestIdentity(const RootKey& key, const KeyTestStepDone& done) override {
+    const CallBudget budget(options_.call.call_budget);
+    ASSIGN_OR_RETURN(const AwsKeyArn arn, Parse(key));
+    const StsTarget sts = StsOf(arn);
+    ASSIGN_OR_RETURN(const SharedAwsCredentials own, identity_.Get(sts, true, budget));
+    done("credentials", absl::StrCat("access key ", own->access_key_id));
+    if (key.auth_principal.empty()) return absl::OkStatus();
+    RETURN_IF_ERROR(CredentialsFor(key, sts, true, false, budget).status());
+    done("identity", key.auth_principal);
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<KmsWrapped> Wrap(const RootKey& key, const SecretBytes& plaintext, const KmsContext& context,
                                   const KmsCall& call) override {
     if (plaintext.empty() || plaintext.size() > kMaxPlaintext) {
@@ -115,6 +127,14 @@ class AwsKms : public Kms {
     return arn;
   }
 
+  StsTarget StsOf(const AwsKeyArn& arn) const {
+    const std::string_view suffix = DnsSuffix(arn.partition);
+    return {
+        .endpoint = options_.sts_endpoint.empty() ? absl::StrCat("https://sts.", arn.region, ".", ToAbsl(suffix)) : options_.sts_endpoint,
+        .region = arn.region,
+        .configured = !options_.sts_endpoint.empty()};
+  }
+
   // Runs one operation as the key's role. Once more with new credentials when those that were kept are not accepted any more: a role that
   // was deleted shows so, and only stepping into it anew tells the owner's no from trouble of our own.
   template <typename T, typename Operation>
@@ -127,10 +147,7 @@ class AwsKms : public Kms {
     target.region = arn.region;
     target.configured = !options_.kms_endpoint.empty();
     target.fresh = call.fresh;
-    const StsTarget sts{
-        .endpoint = options_.sts_endpoint.empty() ? absl::StrCat("https://sts.", arn.region, ".", ToAbsl(suffix)) : options_.sts_endpoint,
-        .region = arn.region,
-        .configured = !options_.sts_endpoint.empty()};
+    const StsTarget sts = StsOf(arn);
     ASSIGN_OR_RETURN(target.credentials, CredentialsFor(key, sts, call.fresh, false, budget));
     absl::StatusOr<T> result = operation(target, budget);
     if (!result.ok() && !call.fresh && FailureClassOf(result.status()) == FailureClass::kIdentity) {

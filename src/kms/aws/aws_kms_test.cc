@@ -363,7 +363,7 @@ TEST_F(AwsKmsTest, TestsAKeyStepByStep) {
   LK_ASSERT_OK(TestKey(set, kKey, kContext, &steps));
   std::vector<std::string> names;
   for (const auto& step : steps) names.push_back(step.name);
-  EXPECT_THAT(names, testing::ElementsAre("form", "describe", "wrap", "unwrap", "context"));
+  EXPECT_THAT(names, testing::ElementsAre("form", "credentials", "identity", "describe", "wrap", "unwrap", "context"));
 
   aws_.SetKeyState("Disabled");
   EXPECT_THAT(TestKey(set, kKey, kContext, nullptr), HasClass(FailureClass::kDisabled));

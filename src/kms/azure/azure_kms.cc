@@ -126,6 +126,12 @@ class AzureKms : public Kms {
     return description;
   }
 
+  absl::Status TestIdentity(const RootKey& key, const KeyTestStepDone& done) override {
+    ASSIGN_OR_RETURN(const AzureTarget target, Target(key, {.fresh = true}));
+    done("credentials", identity_.IsManaged() ? "the managed identity of this machine" : "our application");
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<KmsWrapped> Wrap(const RootKey& key, const SecretBytes& plaintext, const KmsContext& context,
                                   const KmsCall& call) override {
     if (plaintext.empty() || plaintext.size() > kMaxPlaintext) {

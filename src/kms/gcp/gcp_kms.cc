@@ -79,6 +79,16 @@ class GcpKms : public Kms {
                                       });
   }
 
+  absl::Status TestIdentity(const RootKey& key, const KeyTestStepDone& done) override {
+    const CallBudget budget(options_.call.call_budget);
+    RETURN_IF_ERROR(identity_.Get(true, budget).status());
+    done("credentials", "a token of our own account");
+    if (key.auth_principal.empty()) return absl::OkStatus();
+    RETURN_IF_ERROR(TokenFor(key, true, false, budget).status());
+    done("identity", key.auth_principal);
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<KmsWrapped> Wrap(const RootKey& key, const SecretBytes& plaintext, const KmsContext& context,
                                   const KmsCall& call) override {
     if (plaintext.empty() || plaintext.size() > kMaxPlaintext) {

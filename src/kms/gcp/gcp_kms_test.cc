@@ -382,7 +382,7 @@ TEST_F(GcpKmsTest, TestsAKeyStepByStep) {
   LK_ASSERT_OK(TestKey(set, kKey, kContext, &steps));
   std::vector<std::string> names;
   for (const auto& step : steps) names.push_back(step.name);
-  EXPECT_THAT(names, testing::ElementsAre("form", "describe", "wrap", "unwrap", "context"));
+  EXPECT_THAT(names, testing::ElementsAre("form", "credentials", "identity", "describe", "wrap", "unwrap", "context"));
   gcp_.SetState("DISABLED");
   EXPECT_THAT(TestKey(set, kKey, kContext, nullptr), HasClass(FailureClass::kDisabled));
 }

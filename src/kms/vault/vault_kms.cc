@@ -65,6 +65,16 @@ class VaultKms : public Kms {
     });
   }
 
+  absl::Status TestIdentity(const RootKey& key, const KeyTestStepDone& done) override {
+    const CallBudget budget(call_budget_);
+    ASSIGN_OR_RETURN(const VaultKeyName name, Parse(key));
+    const auto server = servers_.find(name.connection);
+    if (server->second == nullptr) return absl::OkStatus();  // the next call says what is wrong with the connection
+    RETURN_IF_ERROR(server->second->login.Get(true, budget).status());
+    done("credentials", server->second->login.is_static() ? "the token file" : "logged in");
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<KmsWrapped> Wrap(const RootKey& key, const SecretBytes& plaintext, const KmsContext& context,
                                   const KmsCall& call) override {
     if (plaintext.empty() || plaintext.size() > kMaxPlaintext) {

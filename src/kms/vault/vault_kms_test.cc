@@ -244,7 +244,7 @@ TEST_F(VaultKmsTest, TestsAKeyStepByStep) {
   set.Add(Make());
   std::vector<KeyTestStep> steps;
   LK_ASSERT_OK(TestKey(set, kKey, kContext, &steps));
-  EXPECT_EQ(steps.size(), 5u);
+  EXPECT_EQ(steps.size(), 6u);
   vault_.state()->policy_allows = false;
   EXPECT_THAT(TestKey(set, kKey, kContext, nullptr), HasClass(FailureClass::kDenied));
 }
