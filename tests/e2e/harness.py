@@ -43,6 +43,10 @@ class Screen:
     def command(self, argv):
         print(f"  {self._paint('33', '$ ' + shlex.join(argv))}", flush=True)
 
+    def action(self, text: str):
+        """What somebody does for which there is no command to type."""
+        print(f"  {self._paint('33', '* ' + text)}", flush=True)
+
     def result(self, text: str):
         for line in text.rstrip("\n").split("\n"):
             print(f"    {line}", flush=True)
@@ -69,15 +73,15 @@ class Stack:
 
     # -- processes -----------------------------------------------------------------------------------------------------------------------
 
-    def start_dev(self):
-        argv = [self.program, "dev", "--dir", str(self.folder / "dev"), "--clocks", "demo", "--no-restart"]
+    def start_dev(self, *options):
+        argv = [self.program, "dev", "--dir", str(self.folder / "dev"), "--clocks", "demo", "--no-restart", *options]
         self.screen.command(["latchkey", *argv[1:]])
         log = open(self.folder / "dev.log", "w", encoding="utf-8")
         self.dev = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, env=self.env)
         facts = self.folder / "dev" / "dev.json"
         self.wait("the stack is up", 60, lambda: facts.exists() and self.dev.poll() is None, lambda: self.dev.poll() is not None)
         self.facts = json.loads(facts.read_text())
-        self.env.update(LATCHKEY_SERVER=self.facts["server"], LATCHKEY_API_KEY=self.facts["api_key"])
+        self.env.update(LATCHKEY_SERVER=self.facts["server"], LATCHKEY_API_KEY=self.facts["api_key"], LATCHKEY_KMS_EMULATOR=self.facts["kms_emulator"])
 
     def spawn(self, argv, **kwargs):
         child = subprocess.Popen(argv, env=kwargs.pop("env", self.env), **kwargs)
