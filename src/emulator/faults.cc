@@ -18,6 +18,12 @@ bool IsWord(std::string_view text) {
          text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == std::string_view::npos;
 }
 
+// "KMSInternalException", or two words where a service's errors have two ("Forbidden/KeyDisabled").
+bool IsErrorType(std::string_view text) {
+  const size_t slash = text.find('/');
+  return IsWord(text.substr(0, slash)) && (slash == std::string_view::npos || IsWord(text.substr(slash + 1)));
+}
+
 }  // namespace
 
 json::object Fault::ToJson() const {
@@ -49,7 +55,7 @@ absl::StatusOr<Fault> Fault::FromJson(const json::object& object) {
   if (fault.delay_ms < 0 || fault.delay_ms > kLongestDelay) return InvalidArgument("delay_ms: must be 0 to ", kLongestDelay);
   if (fault.action == "delay" && fault.delay_ms == 0) return InvalidArgument("delay_ms: must be above 0 for a delay");
   if (status < 400 || status > 599) return InvalidArgument("status: must be 400 to 599");
-  if (!fault.type.empty() && !IsWord(fault.type)) return InvalidArgument("type: must be one word");
+  if (!fault.type.empty() && !IsErrorType(fault.type)) return InvalidArgument("type: must be one word, or two with / between them");
   if (fault.message.size() > 1024) return InvalidArgument("message: longer than 1024 bytes");
   if (fault.times < 1 || fault.times > 1'000'000) return InvalidArgument("times: must be 1 to 1000000");
   fault.status = static_cast<int>(status);

@@ -28,7 +28,7 @@ struct Fault {
   std::string action;
   int64_t delay_ms = 0;  // up to 10 minutes
   int status = 500;
-  std::string type;  // empty: the cloud's own for an internal error (KMSInternalException, …)
+  std::string type;  // "DisabledException", "Forbidden/KeyDisabled"; empty: the cloud's own for an internal error
   std::string message;
   int64_t times = 1;  // how often the queue yields it
 

@@ -13,8 +13,12 @@ import { parseArgs } from "node:util";
 import { startEmulator } from "./emulator.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const { values, positionals } = parseArgs({ options: { build: { type: "string", default: join(here, "../../build") } }, allowPositionals: true });
-const files = positionals.length > 0 ? positionals.map((name) => resolve(name)) : readdirSync(here).filter((name) => name.endsWith(".test.mjs"));
+const { values, positionals } = parseArgs({
+  options: { build: { type: "string", default: join(here, "../../build") } },
+  allowPositionals: true,
+});
+const files =
+  positionals.length > 0 ? positionals.map((name) => resolve(name)) : readdirSync(here).filter((name) => name.endsWith(".test.mjs"));
 
 const folder = await mkdtemp(join(tmpdir(), "latchkey-sdk-"));
 try {
@@ -31,7 +35,11 @@ try {
   };
   Object.assign(process.env, { LATCHKEY_BUILD: environment.LATCHKEY_BUILD, LATCHKEY_TLS_FOLDER: environment.LATCHKEY_TLS_FOLDER });
   await (await startEmulator({ tls: true })).stop();
-  const tests = spawnSync(process.execPath, ["--test", "--test-reporter=spec", ...files], { cwd: here, env: environment, stdio: "inherit" });
+  const tests = spawnSync(process.execPath, ["--test", "--test-reporter=spec", ...files], {
+    cwd: here,
+    env: environment,
+    stdio: "inherit",
+  });
   process.exitCode = tests.status ?? 1;
 } finally {
   await rm(folder, { recursive: true, force: true });

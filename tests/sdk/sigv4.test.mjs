@@ -14,14 +14,20 @@ const published = JSON.parse(readFileSync(suite, "utf8")).tests.all.map((vector)
 function ran(program, filter) {
   const report = join(mkdtempSync(join(tmpdir(), "sigv4-")), "report.json");
   const environment = { ...process.env, LATCHKEY_SIGV4_SUITE: suite };
-  execFileSync(join(process.env.LATCHKEY_BUILD, program), [`--gtest_filter=${filter}`, `--gtest_output=json:${report}`], { env: environment, stdio: "pipe" });
+  execFileSync(join(process.env.LATCHKEY_BUILD, program), [`--gtest_filter=${filter}`, `--gtest_output=json:${report}`], {
+    env: environment,
+    stdio: "pipe",
+  });
   const { testsuites, failures } = JSON.parse(readFileSync(report, "utf8"));
   assert.equal(failures, 0);
   return testsuites.flatMap((of) => of.testsuite).map((one) => one.name.split("/").at(-1));
 }
 
 function leftOut(names) {
-  assert.ok(names.every((name) => published.includes(name)), names);
+  assert.ok(
+    names.every((name) => published.includes(name)),
+    names,
+  );
   return published.filter((name) => !names.includes(name));
 }
 
@@ -32,7 +38,14 @@ test("the signer signs all of them that have one value a header", () => {
 test("the emulator accepts those that KMS and STS would", () => {
   const names = ran("emulator_test", "*SigV4SuiteVerifierTest*");
   assert.deepEqual(leftOut(names), [
-    "get_header_key_duplicate", "get_header_value_order", "get_relative", "get_relative_relative", "get_slash", "get_slash_dot_slash",
-    "get_slash_pointless_dot", "get_slashes", "post_sts_header_after",
+    "get_header_key_duplicate",
+    "get_header_value_order",
+    "get_relative",
+    "get_relative_relative",
+    "get_slash",
+    "get_slash_dot_slash",
+    "get_slash_pointless_dot",
+    "get_slashes",
+    "post_sts_header_after",
   ]);
 });
