@@ -1,4 +1,4 @@
-// How Google's SDK is led to the emulator: REST instead of gRPC, over plain HTTP, at its address. Where the library has an address of
+// How Google's SDK is led to the emulator: REST instead of gRPC, at its address. Where the library has an address of
 // Google's built in and offers no other way, its transport is turned.
 import assert from "node:assert/strict";
 
@@ -8,8 +8,9 @@ import { JWT, OAuth2Client } from "google-auth-library";
 export const SCOPE = "https://www.googleapis.com/auth/cloud-platform";
 
 export function kmsClient(emulator, authClient) {
-  const { hostname, port } = new URL(emulator.urls.gcp);
-  return new KeyManagementServiceClient({ fallback: true, protocol: "http", apiEndpoint: hostname, port: Number(port), authClient });
+  const { hostname, port, protocol } = new URL(emulator.urls.gcp);
+  const address = { apiEndpoint: hostname, port: Number(port), protocol: protocol.replace(":", "") };
+  return new KeyManagementServiceClient({ fallback: true, ...address, authClient });
 }
 
 // A service account's client whose requests to https://oauth2.googleapis.com arrive at the emulator, by an interceptor of its transport.
