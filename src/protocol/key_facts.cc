@@ -75,7 +75,8 @@ std::vector<KeyWarning> KeyWarnings(const RootKeyFacts& facts, absl::Time now) {
   Warn(warnings, "EXPIRY_AHEAD", facts.expires_at, now,
        "The key is going to expire; move its expiry in the KMS, or rotate to another key or version before then",
        "The key has expired; move its expiry in the KMS, or rotate to another key or version");
-  std::stable_sort(warnings.begin(), warnings.end(), [](const KeyWarning& a, const KeyWarning& b) { return a.stage < b.stage; });
+  // The nearer date first. (libstdc++ 12's stable_sort uses what clang 19 warns of in C++20.)
+  if (warnings.size() == 2 && warnings[1].stage < warnings[0].stage) std::swap(warnings[0], warnings[1]);
   if (facts.newer_version()) {
     warnings.push_back({"NEWER_VERSION", -1,
                         absl::StrCat("The key has a newer version (", facts.version, ") than the one in use (", facts.wrapped_version,

@@ -69,6 +69,10 @@ class Walk {
       const size_t close = rest_.find('>');
       if (close == std::string_view::npos) return std::nullopt;
       const std::string_view tag = rest_.substr(1, close - 1);
+      // A '>' in an attribute's value would end the tag too early for us and not for others; a '<' stands in no tag.
+      if (tag.find('<') != std::string_view::npos || std::ranges::count(tag, '"') % 2 != 0 || std::ranges::count(tag, '\'') % 2 != 0) {
+        return std::nullopt;
+      }
       rest_.remove_prefix(close + 1);
       if (!Tag(tag)) return std::nullopt;
       root_closed = open_.empty() && seen_root_;
