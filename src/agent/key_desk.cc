@@ -40,6 +40,7 @@ RootKeyFacts FactsOf(const KeyDescription& description, const std::string& wrapp
   return {.read_at = latchkey::FormatTime(now),
           .state = CutUtf8(description.state, 64),
           .version = CutUtf8(description.key_version, 128),
+          .unusable_because = description.usable ? "" : CutUtf8(description.unusable_because, 256),
           .wrapped_version = wrapped_version,
           .protection_level = CutUtf8(description.protection_level, 64),
           .deletion_date = TimeText(description.deletion_date),
@@ -107,13 +108,22 @@ class PooledKeyDesk : public KeyDesk {
     Post([this, test, done = std::move(done)] {
       absl::Status status = options_.allowed ? options_.allowed(test.root) : absl::OkStatus();
       KeyVerdict verdict{.test_id = test.id};
-      KmsContext context = {{"latchkey:purpose", "key test"}, {"latchkey:cluster", test.cluster_id}, {"latchkey:region", test.region}};
+      KmsContext context = {{"latchkey:purpose", "key test"}, {"latchkey:region", test.region}};
+      if (!test.cluster_id.empty()) context["latchkey:cluster"] = test.cluster_id;
       // As for KEKs: an owner's policy may ask for it.
       if (!test.root.external_id.empty()) context["latchkey:organization"] = test.root.external_id;
       if (!status.ok()) {
         verdict.failure = FailureClass::kUnsuitable;
+        verdict.steps.push_back({.name = "pins", .ok = false});
       } else {
-        status = TestKey(*options_.kms, test.root, context, nullptr);
+        std::vector<KeyTestStep> steps;
+        status = TestKey(*options_.kms, test.root, context, &steps);
+        for (const KeyTestStep& step : steps) {
+          verdict.steps.push_back({.name = step.name,
+                                   .ok = step.ok,
+                                   .microseconds = absl::ToInt64Microseconds(step.took),
+                                   .found = CutUtf8(step.found, KeyVerdict::kLongestText)});
+        }
         if (!status.ok()) verdict.failure = FailureClassOf(status).value_or(FailureClass::kUnsuitable);
       }
       verdict.ok = status.ok();

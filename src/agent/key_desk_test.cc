@@ -9,6 +9,7 @@
 namespace latchkey {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr absl::Duration kDeadline = absl::Seconds(20);
@@ -227,12 +228,22 @@ TEST_F(KeyDeskTest, TestsKeysAndSaysWhatIsWrong) {
     EXPECT_TRUE(Arrives(arrived));
     return arrived.get();
   };
-  EXPECT_TRUE(test("local://a").ok);
+  const auto names = [](const KeyVerdict& verdict) {
+    std::vector<std::string> all;
+    for (const KeyVerdictStep& step : verdict.steps) all.push_back(step.ok ? step.name : step.name + " failed");
+    return all;
+  };
+  const KeyVerdict good = test("local://a");
+  EXPECT_TRUE(good.ok);
+  EXPECT_THAT(names(good), ElementsAre("form", "describe", "wrap", "unwrap", "context"));
   kms_->Fail("local://off", FailureClass::kDisabled);
-  EXPECT_EQ(test("local://off").failure, FailureClass::kDisabled);
+  const KeyVerdict off = test("local://off");
+  EXPECT_EQ(off.failure, FailureClass::kDisabled);
+  EXPECT_THAT(names(off), ElementsAre("form", "describe failed"));
   const KeyVerdict foreign = test("local://foreign");
   EXPECT_EQ(foreign.failure, FailureClass::kUnsuitable);
   EXPECT_THAT(foreign.message, HasSubstr("ROOT_REFUSED"));
+  EXPECT_THAT(names(foreign), ElementsAre("pins failed"));
 }
 
 TEST_F(KeyDeskTest, AsksNoMoreWhenNobodyWatches) {

@@ -224,6 +224,7 @@ absl::StatusOr<std::unique_ptr<Server>> StartServer(const ServerConfig& config) 
   options.escrow = config.escrow;
   options.account_id = config.account_id;
   options.key_test_timeout = config.key_test_timeout;
+  options.rewrap_new_versions = config.rewrap_new_versions;
   options.server_names = config.agent_names;
   ASSIGN_OR_RETURN(std::unique_ptr<Control> control, Control::Open(std::move(options)));
   return StartServer(config, std::move(control));

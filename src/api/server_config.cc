@@ -163,7 +163,10 @@ absl::Status ReadInto(const toml::table& table, ServerConfig& config) {
     r.Text("name", config.organization_name);
     r.Text("account_id", config.account_id);
   }));
-  RETURN_IF_ERROR(Section(root, "keys", [&](TableReader& r) { r.Span("test_timeout", config.key_test_timeout); }));
+  RETURN_IF_ERROR(Section(root, "keys", [&](TableReader& r) {
+    r.Span("test_timeout", config.key_test_timeout);
+    r.Bool("rewrap_new_versions", config.rewrap_new_versions);
+  }));
   RETURN_IF_ERROR(Section(root, "log", [&](TableReader& r) {
     std::string level = "info";
     r.Text("level", level);

@@ -30,6 +30,7 @@
 //
 //   [keys]
 //   test_timeout = "20s"                       1s–60s
+//   rewrap_new_versions = false                follow new versions of an owner's key without being asked; see control/rewraps.h
 //
 //   [log]
 //   level = "info"                             debug, info, warning, error; for whoever sets the log up
@@ -76,6 +77,7 @@ struct ServerConfig {
   std::string organization_name = "latchkey";
   std::string account_id = "latchkey";
   absl::Duration key_test_timeout = absl::Seconds(20);
+  bool rewrap_new_versions = false;
 
   LogLevel log_level = LogLevel::kInfo;
   std::string log_file;

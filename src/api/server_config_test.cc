@@ -16,6 +16,7 @@ TEST(ServerConfigTest, TheLeastOneHasDefaultsOnLoopback) {
   EXPECT_FALSE(config.health_listen.has_value());
   EXPECT_EQ(config.escrow.type, "LOCAL");
   EXPECT_EQ(config.key_test_timeout, absl::Seconds(20));
+  EXPECT_FALSE(config.rewrap_new_versions);
   EXPECT_EQ(config.requests_per_second_per_key, 0);
 }
 
@@ -44,6 +45,7 @@ TEST(ServerConfigTest, ReadsEveryKey) {
     account_id = "111122223333"
     [keys]
     test_timeout = "5s"
+    rewrap_new_versions = true
     [log]
     level = "debug"
     file = "/l.log"
@@ -55,6 +57,7 @@ TEST(ServerConfigTest, ReadsEveryKey) {
   EXPECT_EQ(config.escrow.auth_principal, "arn:aws:iam::1:role/r");
   EXPECT_EQ(config.requests_per_second_per_key, 10);
   EXPECT_EQ(config.key_test_timeout, absl::Seconds(5));
+  EXPECT_TRUE(config.rewrap_new_versions);
   EXPECT_EQ(config.log_level, LogLevel::kDebug);
 }
 
@@ -63,6 +66,7 @@ TEST(ServerConfigTest, AFaultNamesItsKey) {
       {"[public]\nlissten = \"x\"\n", "public.lissten: is not a known key"},
       {"[pubic]\n", "pubic: is not a known key"},
       {"public = 3\n", "public: must be a table"},
+      {"[keys]\nrewrap_new_versions = \"yes\"\n", "keys.rewrap_new_versions: must be true or false"},
       {"[public]\nlisten = 8080\n", "public.listen: must be a string"},
       {"[public]\nlisten = \"8080\"\n", "public.listen: must be address:port"},
       {"[public]\nlisten = \"::1:8080\"\n", "public.listen: must be address:port"},

@@ -144,6 +144,7 @@ class FakeCmek : public CmekService {
   absl::Status failure;             // returned by every change when not OK
   std::function<void()> on_change;  // runs inside Enable and Update, before they answer
   std::vector<RegionKeySpec> last_specs;
+  absl::StatusOr<KeyTestView> test = KeyTestView{};  // what Test answers
 
   absl::StatusOr<CmekView> Get(const std::string& id) override {
     if (id != kTestCluster) return NotFound("cluster '", id, "' not found");
@@ -157,6 +158,10 @@ class FakeCmek : public CmekService {
   }
   absl::StatusOr<CmekView> Revoke(const Caller&, const std::string& id) override { return Patch("cmek.revoke", id); }
   absl::StatusOr<CmekView> Restore(const Caller&, const std::string& id) override { return Patch("cmek.restore", id); }
+  absl::StatusOr<KeyTestView> Test(const Caller&, const RegionKeySpec& spec) override {
+    last_specs = {spec};
+    return test;
+  }
 
  private:
   absl::StatusOr<CmekView> Take(const std::string& what, const std::string& id, const std::vector<RegionKeySpec>& specs) {

@@ -286,20 +286,22 @@ class Service : public FlushableAgentService {
     if (request.seen_version > agent->desired_version) RETURN_IF_ERROR(CatchUpVersion(*agent, request.seen_version));
     const AgentRow before = *agent;
     const bool in_turn = TakesItsTurn(request, *agent);
+    std::vector<std::string> changed;  // clusters
     agent->last_heard = core_.Now();
     if (in_turn) {
       if (!request.hostname.empty()) agent->hostname = CutUtf8(request.hostname, 255);
       if (!request.advertise_host.empty()) agent->advertise_host = CutUtf8(request.advertise_host, 255);
       agent->version = CutUtf8(request.agent_version, 64);
       agent->warnings = WarningsText(request.warnings);
-      RETURN_IF_ERROR(TakeReports(*agent, before.boot_id != agent->boot_id, request));
+      RETURN_IF_ERROR(TakeReports(*agent, before.boot_id != agent->boot_id, request, changed));
     }
     RETURN_IF_ERROR(StoreHeard(before, *agent));
     core_.directory.SetHeard(*agent);
+    for (const std::string& cluster_id : changed) core_.on_news(cluster_id);
     return absl::OkStatus();
   }
 
-  absl::Status TakeReports(const AgentRow& agent, bool new_boot, const SyncRequest& request) {
+  absl::Status TakeReports(const AgentRow& agent, bool new_boot, const SyncRequest& request, std::vector<std::string>& changed) {
     std::map<std::string, std::string> places;  // node → cluster
     if (const absl::Status done = core_.database->Read([&](Transaction& tx) -> absl::Status {
           ASSIGN_OR_RETURN(const auto own, Nodes(tx).OfAgent(agent.id));
@@ -334,6 +336,7 @@ class Service : public FlushableAgentService {
         return absl::OkStatus();
       });
       if (!status.ok()) return status;
+      changed.push_back(cluster_id);
     }
     return absl::OkStatus();
   }

@@ -105,7 +105,30 @@ class Service : public CmekService {
     return Answer(caller, "CMEK_RESTORE", cluster_id, {}, status);
   }
 
+  absl::StatusOr<KeyTestView> Test(const Caller& caller, const RegionKeySpec& spec) override {
+    json::object payload = PayloadOf({spec});
+    absl::StatusOr<KeyTestView> view = TryKey(spec);
+    if (!view.ok()) {
+      core_.AuditRefusal(caller, "KEY_TEST", "", payload, view.status());
+      return view;
+    }
+    payload["host"] = view->host;
+    payload["ok"] = view->ok;
+    if (view->failure) payload["class"] = FailureClassName(*view->failure);
+    if (const absl::Status written =
+            core_.database->Write([&](Transaction& tx) { return core_.Audit(tx, caller, "KEY_TEST", nullptr, payload); });
+        !written.ok())
+      return written;
+    return view;
+  }
+
  private:
+  absl::StatusOr<KeyTestView> TryKey(const RegionKeySpec& spec) {
+    if (spec.region.empty()) return WithKeyFault(InvalidArgument("region: must not be empty"), KeyFault::kPermanent);
+    RETURN_IF_ERROR(CheckKey(core_, spec.key, "key_spec"));
+    return TestOneKey(core_, spec);
+  }
+
   enum class Verb { kEnable, kUpdate };
 
   absl::StatusOr<CmekView> Answer(const Caller& caller, std::string_view action, const std::string& cluster_id, const json::object& payload,

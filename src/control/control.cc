@@ -13,6 +13,7 @@
 #include "control/cluster_service.h"
 #include "control/cmek_service.h"
 #include "control/core.h"
+#include "control/rewraps.h"
 #include "store/audit.h"
 #include "store/migrations.h"
 #include "store/settings.h"
@@ -71,6 +72,10 @@ class ControlImpl : public Control {
     cmek_ = MakeCmekService(core_);
     agents_ = MakeAgentService(core_);
     api_keys_ = MakeApiKeyService(core_);
+    if (core_.options.rewrap_new_versions) {
+      rewraps_ = std::make_unique<Rewraps>(core_, *cmek_);
+      core_.on_news = [this](const std::string& cluster_id) { rewraps_->Consider(cluster_id); };
+    }
     return absl::OkStatus();
   }
 
@@ -138,6 +143,7 @@ class ControlImpl : public Control {
     if (stopped_.exchange(true)) return;
     core_.key_tests.Stop();
     core_.hub.Stop();
+    if (rewraps_ != nullptr) rewraps_->Stop();
     if (agents_ != nullptr) agents_->Flush();
   }
 
@@ -195,6 +201,7 @@ class ControlImpl : public Control {
   std::unique_ptr<CmekService> cmek_;
   std::unique_ptr<FlushableAgentService> agents_;
   std::unique_ptr<ApiKeyService> api_keys_;
+  std::unique_ptr<Rewraps> rewraps_;  // where the policy is on
   std::atomic<bool> stopped_ = false;
 };
 

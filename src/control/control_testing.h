@@ -18,6 +18,7 @@ class ControlTest : public testing::Test {
     options.database = folder_ / "server.db";
     options.escrow = {.type = "LOCAL", .uri = "local://escrow", .auth_principal = "", .external_id = ""};
     options.key_test_timeout = key_test_timeout_;
+    options.rewrap_new_versions = rewrap_new_versions_;
     options.clock = &clock_;
     auto opened = Control::Open(std::move(options));
     LK_ASSERT_OK(opened);
@@ -95,6 +96,7 @@ class ControlTest : public testing::Test {
 
   const Caller caller_{.api_key_id = "LKEY1_test", .name = "ann", .remote = "192.0.2.7"};
   absl::Duration key_test_timeout_ = absl::Seconds(20);
+  bool rewrap_new_versions_ = false;
   FakeClock clock_;
   TempFolder folder_;
   std::unique_ptr<Control> control_;

@@ -34,6 +34,9 @@ struct Core {
   AgentDirectory directory;
   KeyTests key_tests;
   Hub hub;
+  // Called after a report of one of the cluster's hosts changed what is known of it; on the thread of that host's sync, so it must be
+  // quick.
+  std::function<void(const std::string& cluster_id)> on_news = [](const std::string&) {};
 
   absl::Time Now() const { return options.clock->Now(); }
 

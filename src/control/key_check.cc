@@ -24,35 +24,20 @@ absl::Status Permanent(const Parts&... parts) {
   return WithKeyFault(InvalidArgument(parts...), KeyFault::kPermanent);
 }
 
-absl::Status CheckForm(const Core& core, const RootKey& key, const std::string& field) {
-  if (key.type == "NULL_KMS") return absl::UnimplementedError(absl::StrCat(field, ".type: NULL_KMS is not built"));
-  if (!IsKeyType(key.type)) return Permanent(field, ".type: must be one of ", KeyTypeList());
-  if (key.uri.empty() || key.uri.size() > kMostKeyText || !IsPrintable(key.uri)) {
-    return Permanent(field, ".uri: must be 1 to ", kMostKeyText, " printable ASCII characters without blanks");
-  }
-  if (key.auth_principal.size() > kMostKeyText || !IsPrintable(key.auth_principal)) {
-    return Permanent(field, ".auth_principal: must be at most ", kMostKeyText, " printable ASCII characters without blanks");
-  }
-  // Else the operator could open an owner's data by naming it as the owner's key.
-  if (key.type == core.escrow.type && key.uri == core.escrow.uri) {
-    return Permanent(field, ".uri: is the operator's own key, which can be no cluster owner's");
-  }
-  return absl::OkStatus();
-}
-
 struct Question {
   std::string test_id;
   std::string hostname;
 };
 
-absl::StatusOr<Question> AskHost(Core& core, const ClusterModel& model, const RegionKeySpec& spec) {
+// `model` may be null: the key is tried for no cluster.
+absl::StatusOr<Question> AskHost(Core& core, const ClusterModel* model, const RegionKeySpec& spec) {
   const std::vector<AgentRow> fresh = core.directory.Fresh(spec.region, core.Now());
   if (fresh.empty()) {
-    return Unavailable("no host of region ", spec.region,
+    return Unavailable("no host of region ", CutUtf8(spec.region, 64),
                        " was heard of within the last minute, so the key cannot be tested there; try again");
   }
   const AgentRow* chosen = &fresh.front();
-  if (const RegionModel* region = model.FindRegion(spec.region)) {
+  if (const RegionModel* region = model == nullptr ? nullptr : model->FindRegion(spec.region)) {
     for (const AgentRow& agent : fresh) {
       const bool own =
           std::any_of(region->nodes.begin(), region->nodes.end(), [&](const NodeModel& n) { return n.row.agent_id == agent.id; });
@@ -61,7 +46,8 @@ absl::StatusOr<Question> AskHost(Core& core, const ClusterModel& model, const Re
       break;
     }
   }
-  KeyTest test{.id = NewUuid(*core.options.random), .cluster_id = model.row.id, .region = spec.region, .root = spec.key};
+  KeyTest test{
+      .id = NewUuid(*core.options.random), .cluster_id = model == nullptr ? "" : model->row.id, .region = spec.region, .root = spec.key};
   test.root.external_id = core.organization;
   RETURN_IF_ERROR(core.key_tests.Ask(chosen->id, test));
   core.hub.Notify(chosen->id);
@@ -78,7 +64,39 @@ absl::Status StatusOfVerdict(const KeyVerdict& verdict, const std::string& field
   return WithKeyFault(absl::InvalidArgumentError(text), failure == FailureClass::kUnsuitable ? KeyFault::kPermanent : KeyFault::kRefused);
 }
 
+absl::Status NoAnswer(const std::string& field, const std::string& hostname) {
+  return Unavailable(field, ": host ", hostname, " did not answer in time whether the key can be used; try again");
+}
+
 }  // namespace
+
+absl::Status CheckKey(const Core& core, const RootKey& key, const std::string& field) {
+  if (key.type == "NULL_KMS") return absl::UnimplementedError(absl::StrCat(field, ".type: NULL_KMS is not built"));
+  if (!IsKeyType(key.type)) return Permanent(field, ".type: must be one of ", KeyTypeList());
+  if (key.uri.empty() || key.uri.size() > kMostKeyText || !IsPrintable(key.uri)) {
+    return Permanent(field, ".uri: must be 1 to ", kMostKeyText, " printable ASCII characters without blanks");
+  }
+  if (key.auth_principal.size() > kMostKeyText || !IsPrintable(key.auth_principal)) {
+    return Permanent(field, ".auth_principal: must be at most ", kMostKeyText, " printable ASCII characters without blanks");
+  }
+  // Else the operator could open an owner's data by naming it as the owner's key.
+  if (key.type == core.escrow.type && key.uri == core.escrow.uri) {
+    return Permanent(field, ".uri: is the operator's own key, which can be no cluster owner's");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<KeyTestView> TestOneKey(Core& core, const RegionKeySpec& spec) {
+  ASSIGN_OR_RETURN(const Question question, AskHost(core, nullptr, spec));
+  std::optional<KeyVerdict> verdict = core.key_tests.Await(question.test_id, core.options.key_test_timeout);
+  if (!verdict) return NoAnswer("key_spec", question.hostname);
+  KeyTestView view{.host = question.hostname, .ok = verdict->ok, .steps = std::move(verdict->steps)};
+  if (view.ok) return view;
+  view.failure = verdict->failure;
+  view.message = verdict->message;
+  if (view.failure) view.next_step = std::string(NextStep(*view.failure));
+  return view;
+}
 
 absl::Status CheckKeySpecs(const Core& core, const ClusterModel& model, const std::vector<RegionKeySpec>& specs, bool all) {
   if (specs.empty()) return Permanent("region_specs: must name a region");
@@ -89,7 +107,7 @@ absl::Status CheckKeySpecs(const Core& core, const ClusterModel& model, const st
       return Permanent(FieldOf(i), ".region: '", CutUtf8(specs[i].region, 64), "' is not a region of this cluster");
     }
     if (!named.insert(specs[i].region).second) return Permanent(FieldOf(i), ".region: ", specs[i].region, " is named twice");
-    RETURN_IF_ERROR(CheckForm(core, specs[i].key, FieldOf(i) + ".key_spec"));
+    RETURN_IF_ERROR(CheckKey(core, specs[i].key, FieldOf(i) + ".key_spec"));
   }
   if (!all) return absl::OkStatus();
   for (const RegionModel& region : model.regions) {
@@ -105,7 +123,7 @@ absl::Status TestKeys(Core& core, const ClusterModel& model, const std::vector<R
   std::vector<Question> questions;
   absl::Status status;
   for (const RegionKeySpec& spec : specs) {
-    auto question = AskHost(core, model, spec);
+    auto question = AskHost(core, &model, spec);
     if (!question.ok()) {
       status = question.status();
       break;
@@ -120,7 +138,7 @@ absl::Status TestKeys(Core& core, const ClusterModel& model, const std::vector<R
     if (!status.ok()) continue;
     const std::string field = FieldOf(i) + ".key_spec";
     if (!verdict) {
-      status = Unavailable(field, ": host ", questions[i].hostname, " did not answer in time whether the key can be used; try again");
+      status = NoAnswer(field, questions[i].hostname);
     } else {
       status = StatusOfVerdict(*verdict, field, questions[i].hostname);
     }

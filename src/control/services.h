@@ -121,6 +121,15 @@ struct RegionKeySpec {
   RootKey key;  // external_id is ignored: it is the organization's
 };
 
+// What a host of a region found when it tried a key.
+struct KeyTestView {
+  std::string host;
+  bool ok = false;
+  std::vector<KeyVerdictStep> steps;    // a failed one last; empty when the host's agent does not tell
+  std::optional<FailureClass> failure;  // when not ok; unset when the host could not try it
+  std::string message, next_step;       // empty when ok
+};
+
 class ClusterService {
  public:
   virtual ~ClusterService() = default;
@@ -152,6 +161,10 @@ class CmekService {
   // Never busy; a second one answers the same and changes nothing.
   virtual absl::StatusOr<CmekView> Revoke(const Caller& caller, const std::string& cluster_id) = 0;
   virtual absl::StatusOr<CmekView> Restore(const Caller& caller, const std::string& cluster_id) = 0;
+  // Has the key tried by a host of its region, for no cluster: nothing changes, and it is audited. A key that fails is an answer, not an
+  // error. Unavailable without a host, or without its answer in time. The operator's own key is refused as it is for a cluster: what
+  // concerns it is nothing that an API key should find out.
+  virtual absl::StatusOr<KeyTestView> Test(const Caller& caller, const RegionKeySpec& spec) = 0;
 };
 
 struct AgentView {
@@ -221,6 +234,7 @@ struct ControlOptions {
   RootKey escrow;                       // the operator's own key for clusters without CMEK; external_id is filled in
   std::string account_id = "latchkey";  // shown as the cloud account that owners should trust
   absl::Duration key_test_timeout = absl::Seconds(20);
+  bool rewrap_new_versions = false;  // regions follow new versions of their owner's key by themselves; see control/rewraps.h
   std::vector<std::string> server_names = {"localhost", "127.0.0.1"};  // for the agent listener's certificate
   Clock* clock = &Clock::Real();
   Random* random = &Random::System();

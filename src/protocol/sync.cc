@@ -1,6 +1,9 @@
 #include "protocol/sync.h"
 
+#include <algorithm>
+
 #include "base/status.h"
+#include "base/utf8.h"
 #include "protocol/fields.h"
 
 namespace latchkey {
@@ -18,10 +21,26 @@ absl::StatusOr<KeyTest> KeyTest::FromJson(const json::object& object, const std:
   return test;
 }
 
+json::object KeyVerdictStep::ToJson() const { return {{"step", name}, {"ok", ok}, {"microseconds", microseconds}, {"found", found}}; }
+
+absl::StatusOr<KeyVerdictStep> KeyVerdictStep::FromJson(const json::object& object, const std::string& path) {
+  // Longer than any call may last, and far from where sums overflow.
+  constexpr int64_t kLongest = int64_t{3600} * 1'000'000;
+  JsonReader reader(object, path);
+  KeyVerdictStep step;
+  step.name = CutUtf8(reader.String("step"), KeyVerdict::kLongestName);
+  step.ok = reader.OptionalBool("ok", false);
+  step.microseconds = std::clamp<int64_t>(reader.OptionalInt("microseconds", 0), 0, kLongest);
+  step.found = CutUtf8(reader.OptionalString("found"), KeyVerdict::kLongestText);
+  RETURN_IF_ERROR(reader.status());
+  return step;
+}
+
 json::object KeyVerdict::ToJson() const {
   json::object object = {{"test_id", test_id}, {"ok", ok}};
   if (failure) object["failure"] = FailureClassName(*failure);
   object["message"] = message;
+  object["steps"] = ToArray(steps);
   return object;
 }
 
@@ -34,8 +53,10 @@ absl::StatusOr<KeyVerdict> KeyVerdict::FromJson(const json::object& object, cons
     verdict.failure = FailureClassFromName(name);
     if (!verdict.failure) reader.Fault("failure", "is not a known class of failure");
   }
-  verdict.message = reader.OptionalString("message");
+  verdict.message = CutUtf8(reader.OptionalString("message"), kLongestMessage);
   RETURN_IF_ERROR(reader.status());
+  ASSIGN_OR_RETURN(verdict.steps, ReadRecords<KeyVerdictStep>(reader, "steps"));
+  if (verdict.steps.size() > kMostSteps) verdict.steps.resize(kMostSteps);
   return verdict;
 }
 

@@ -64,11 +64,25 @@ struct KeyTest {
   boost::json::object ToJson() const;
   static absl::StatusOr<KeyTest> FromJson(const boost::json::object& object, const std::string& path);
 };
+// One step of the way that a test of a key went, for people.
+struct KeyVerdictStep {
+  std::string name;  // "form", "credentials", "identity", "describe", "wrap", "unwrap", "context"; "pins": this host's own refusal
+  bool ok = false;
+  int64_t microseconds = 0;
+  std::string found = {};
+  bool operator==(const KeyVerdictStep&) const = default;
+  boost::json::object ToJson() const;
+  static absl::StatusOr<KeyVerdictStep> FromJson(const boost::json::object& object, const std::string& path);
+};
 struct KeyVerdict {
+  // What is beyond these is cut off when a verdict is read; sizes in bytes.
+  static constexpr size_t kMostSteps = 16, kLongestName = 32, kLongestText = 512, kLongestMessage = 2048;
+
   std::string test_id;
   bool ok = false;
   std::optional<FailureClass> failure;
   std::string message;
+  std::vector<KeyVerdictStep> steps = {};  // what was done, a failed one last; empty from agents that do not tell
   boost::json::object ToJson() const;
   static absl::StatusOr<KeyVerdict> FromJson(const boost::json::object& object, const std::string& path);
 };

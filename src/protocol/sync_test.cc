@@ -1,5 +1,7 @@
 #include "protocol/sync.h"
 
+#include <limits>
+
 #include "base/json.h"
 #include "base/testing.h"
 
@@ -87,7 +89,13 @@ TEST(SyncTest, ARequestComesBackFromJsonAsItWas) {
   request.agent_version = "0.1";
   request.warnings = {"swap is on and not encrypted", ""};
   request.nodes = {SomeObservedNode(), ObservedNode{.node_id = "n-2"}};
-  request.verdicts = {{.test_id = "t-1", .ok = false, .failure = FailureClass::kDenied, .message = "no"}, {.test_id = "t-2", .ok = true}};
+  request.verdicts = {
+      {.test_id = "t-1",
+       .ok = false,
+       .failure = FailureClass::kDenied,
+       .message = "no",
+       .steps = {{.name = "form", .ok = true, .microseconds = 3}, {.name = "wrap", .ok = false, .microseconds = 20'500, .found = "arn:…"}}},
+      {.test_id = "t-2", .ok = true}};
 
   LK_ASSERT_OK_AND_ASSIGN(const SyncRequest again, SyncRequest::FromJson(Parsed(request.ToJson())));
   EXPECT_EQ(json::serialize(again.ToJson()), json::serialize(request.ToJson()));
@@ -102,6 +110,32 @@ TEST(SyncTest, ARequestComesBackFromJsonAsItWas) {
   EXPECT_EQ(again.nodes[1].minted, std::nullopt);
   EXPECT_EQ(again.nodes[1].key.failure, std::nullopt);
   EXPECT_EQ(again.verdicts[0].failure, FailureClass::kDenied);
+  EXPECT_EQ(again.verdicts[0].steps, request.verdicts[0].steps);
+}
+
+TEST(KeyVerdictTest, AnAgentThatTellsNoStepsIsUnderstood) {
+  LK_ASSERT_OK_AND_ASSIGN(const KeyVerdict verdict, KeyVerdict::FromJson({{"test_id", "t"}, {"ok", true}}, "verdicts[0]"));
+  EXPECT_TRUE(verdict.ok);
+  EXPECT_TRUE(verdict.steps.empty());
+}
+
+TEST(KeyVerdictTest, StepsWithoutEndAreCutOff) {
+  KeyVerdict verdict{.test_id = "t", .ok = false, .failure = std::nullopt, .message = std::string(9000, 'm')};
+  const KeyVerdictStep step{
+      .name = std::string(900, 'n'), .ok = true, .microseconds = std::numeric_limits<int64_t>::max(), .found = std::string(9000, 'f')};
+  verdict.steps.assign(500, step);
+  LK_ASSERT_OK_AND_ASSIGN(const KeyVerdict read, KeyVerdict::FromJson(Parsed(verdict.ToJson()), "verdicts[0]"));
+  EXPECT_EQ(read.message.size(), KeyVerdict::kLongestMessage);
+  ASSERT_EQ(read.steps.size(), KeyVerdict::kMostSteps);
+  EXPECT_EQ(read.steps[0].name.size(), KeyVerdict::kLongestName);
+  EXPECT_EQ(read.steps[0].found.size(), KeyVerdict::kLongestText);
+  EXPECT_LE(read.steps[0].microseconds, 3'600'000'000);
+}
+
+TEST(KeyVerdictTest, AFaultInAStepIsNamed) {
+  const json::object object = {{"test_id", "t"}, {"steps", json::array{json::object{{"step", 3}}}}};
+  EXPECT_THAT(KeyVerdict::FromJson(object, "verdicts[0]"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("verdicts[0].steps[0].step")));
 }
 
 TEST(SyncTest, AResponseComesBackFromJsonAsItWas) {

@@ -138,6 +138,11 @@ Api::Result Api::Dispatch(const Match& match, const HttpRequest& request, const 
       return OwnAuditPage(control_, request);
     case Route::kGetOrganization:
       return Organization();
+    case Route::kTestKey: {
+      ASSIGN_OR_RETURN(const RegionKeySpec spec, ParseKeyTest(request.body));
+      ASSIGN_OR_RETURN(const KeyTestView view, control_.cmek().Test(caller, spec));
+      return KeyTestJson(view);
+    }
     case Route::kListAgents:
       return ListAgents();
     case Route::kRemoveAgent:

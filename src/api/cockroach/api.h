@@ -18,7 +18,7 @@ struct ApiOptions {
   Control* control = nullptr;  // outlives the Api
   const Clock* clock = &Clock::Real();
   std::string organization_name = "latchkey";
-  int most_slow_calls = 8;                 // POST and PUT cmek at a time; further ones get 503
+  int most_slow_calls = 8;                 // POST and PUT cmek, and key tests, at a time; further ones get 503
   double requests_per_second_per_key = 0;  // 0: no limit
 };
 

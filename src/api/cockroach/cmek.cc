@@ -52,9 +52,13 @@ absl::StatusOr<RegionKeySpec> ParseRegionSpec(const json::object& object, const 
 json::value OrNull(const std::string& text) { return text.empty() ? json::value(nullptr) : json::value(text); }
 json::value CountOrNull(int64_t n) { return n < 0 ? json::value(nullptr) : json::value(n); }
 
+json::string ClassWord(bool ok, const std::optional<FailureClass>& failure) {
+  const std::string_view word = ok ? "OK" : failure ? FailureClassName(*failure) : "UNKNOWN";
+  return json::string(word.data(), word.size());
+}
+
 json::object HealthJson(const KeyView& key) {
-  const std::string_view health_class = key.health.ok ? "OK" : key.health.failure ? FailureClassName(*key.health.failure) : "UNKNOWN";
-  return {{"class", json::string_view(health_class.data(), health_class.size())},
+  return {{"class", ClassWord(key.health.ok, key.health.failure)},
           {"since", OrNull(key.health.since)},
           {"last_success", OrNull(key.health.last_success)},
           {"message", key.health.message},
@@ -114,6 +118,11 @@ absl::StatusOr<std::vector<RegionKeySpec>> ParseRegionSpecs(std::string_view bod
   return specs;
 }
 
+absl::StatusOr<RegionKeySpec> ParseKeyTest(std::string_view body) {
+  ASSIGN_OR_RETURN(const json::object object, ParseJsonObject(body));
+  return ParseRegionSpec(object, "");
+}
+
 absl::StatusOr<CmekAction> ParseCmekAction(std::string_view body) {
   ASSIGN_OR_RETURN(const json::object object, ParseJsonObject(body));
   JsonReader reader(object);
@@ -141,6 +150,17 @@ json::object CmekJson(const CmekView& view) {
                                    {"waiting_for", std::move(waiting)}});
   }
   return {{"status", view.status}, {"region_infos", std::move(regions)}};
+}
+
+json::object KeyTestJson(const KeyTestView& view) {
+  json::array steps;
+  steps.reserve(view.steps.size());
+  for (const KeyVerdictStep& step : view.steps) {
+    steps.push_back(json::object{
+        {"step", step.name}, {"ok", step.ok}, {"milliseconds", static_cast<double>(step.microseconds) / 1000}, {"found", step.found}});
+  }
+  return {{"ok", view.ok},           {"host", view.host},          {"steps", std::move(steps)}, {"class", ClassWord(view.ok, view.failure)},
+          {"message", view.message}, {"next_step", view.next_step}};
 }
 
 }  // namespace latchkey::cockroach

@@ -16,6 +16,9 @@ namespace latchkey::cockroach {
 // permanent (KeyFaultOf) for values that can never do: an unknown type, a region twice, control characters, more than the longest text.
 absl::StatusOr<std::vector<RegionKeySpec>> ParseRegionSpecs(std::string_view body);
 
+// {"region", "key_spec": {…}}, one element of the list above, with the same rules; field paths begin at "region" and "key_spec".
+absl::StatusOr<RegionKeySpec> ParseKeyTest(std::string_view body);
+
 // RESTORE is ours; the original knows REVOKE only.
 enum class CmekAction { kRevoke, kRestore };
 absl::StatusOr<CmekAction> ParseCmekAction(std::string_view body);
@@ -24,5 +27,9 @@ absl::StatusOr<CmekAction> ParseCmekAction(std::string_view body);
 // keys newest first, as they come. Ours beside the documented fields: per key `health` {class, since, last_success, message, next_step},
 // per region `bytes_under_former_keys`, `bytes_total` (null: not counted yet) and `waiting_for`.
 boost::json::object CmekJson(const CmekView& view);
+
+// {"ok", "host", "steps": [{"step", "ok", "milliseconds", "found"}], "class", "message", "next_step"}; class is OK, a class of failure, or
+// UNKNOWN where the host could not try the key.
+boost::json::object KeyTestJson(const KeyTestView& view);
 
 }  // namespace latchkey::cockroach

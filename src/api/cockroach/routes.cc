@@ -42,6 +42,7 @@ const std::vector<Pattern>& Patterns() {
       {"/clusters/{}/backups-config", {{kGet, Route::kGetBackupsConfig}, {kPatch, kNo}}},
       {"/auditlogevents", {{kGet, Route::kListAudit}}},
       {"/organization", {{kGet, Route::kGetOrganization}}},
+      {"/key-tests", {{kPost, Route::kTestKey}}},
 
       {"/latchkey/agents", {{kGet, Route::kListAgents}}},
       {"/latchkey/agents/{}", {{kDelete, Route::kRemoveAgent}}},
@@ -123,11 +124,12 @@ bool Matches(const Segments& pattern, const Segments& path) {
 }
 
 constexpr std::array<std::string_view, kRouteCount> kNames = {
-    "clusters.list", "clusters.create",    "clusters.get",       "clusters.update",  "clusters.delete",
-    "nodes.list",    "regions.list",       "backups-config.get", "cmek.get",         "cmek.enable",
-    "cmek.update",   "cmek.patch",         "audit.list",         "organization.get", "agents.list",
-    "agents.remove", "join-tokens.create", "api-keys.list",      "api-keys.create",  "api-keys.delete",
-    "nodes.details", "audit.own",          "unimplemented",      "wrong-method",     "unknown"};
+    "clusters.list",   "clusters.create", "clusters.get",       "clusters.update",  "clusters.delete",
+    "nodes.list",      "regions.list",    "backups-config.get", "cmek.get",         "cmek.enable",
+    "cmek.update",     "cmek.patch",      "audit.list",         "organization.get", "key-tests.create",
+    "agents.list",     "agents.remove",   "join-tokens.create", "api-keys.list",    "api-keys.create",
+    "api-keys.delete", "nodes.details",   "audit.own",          "unimplemented",    "wrong-method",
+    "unknown"};
 
 }  // namespace
 
@@ -151,7 +153,7 @@ bool IsChange(Route route) {
   }
 }
 
-bool IsSlow(Route route) { return route == Route::kEnableCmek || route == Route::kUpdateCmek; }
+bool IsSlow(Route route) { return route == Route::kEnableCmek || route == Route::kUpdateCmek || route == Route::kTestKey; }
 
 Match FindRoute(std::string_view method, std::string_view path) {
   Match match;

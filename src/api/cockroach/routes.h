@@ -22,6 +22,7 @@ enum class Route {
   kPatchCmek,
   kListAudit,
   kGetOrganization,
+  kTestKey,  // ours, beside the original's
   // Our own, under /api/v1/latchkey/ where no path of the original can come to lie.
   kListAgents,
   kRemoveAgent,

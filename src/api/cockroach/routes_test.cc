@@ -29,6 +29,7 @@ TEST(RoutesTest, FindsWhatIsBuilt) {
       {"PATCH", "/api/v1/clusters/abc/cmek", Route::kPatchCmek, "abc"},
       {"GET", "/api/v1/auditlogevents", Route::kListAudit, ""},
       {"GET", "/api/v1/organization", Route::kGetOrganization, ""},
+      {"POST", "/api/v1/key-tests", Route::kTestKey, ""},
       {"DELETE", "/api/v1/latchkey/agents/x", Route::kRemoveAgent, "x"},
       {"GET", "/api/v1/latchkey/clusters/abc/nodes", Route::kNodeDetails, "abc"},
   };
