@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/status.h"
+#include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/kms_options.h"
 #include "cli/options.h"
@@ -18,19 +19,36 @@ namespace {
 
 struct Args {
   KmsArgs kms;
-  std::string file, output = "table", form = "commands", caller;
+  ApiOptions api;
+  std::string region, file, form = "commands", caller;
 };
 
-absl::Status Test(const Args& args) {
+std::string RemedyFor(const Args& args, const RootKey& key, const std::vector<KeyTestStep>& steps, FailureClass failure) {
+  const bool told = !steps.empty() && !steps.back().ok;
+  return Remedy({.key = key, .caller = args.caller}, told ? steps.back().name : "", failure);
+}
+
+void PrintTable(const std::vector<KeyTestStep>& steps) {
+  for (const KeyTestStep& step : steps) {
+    std::printf("%s  %-12s %8.1f ms  %s\n", step.ok ? "ok    " : "FAILED", Printable(step.name).c_str(),
+                absl::ToDoubleMilliseconds(step.took), Printable(step.found).c_str());
+  }
+}
+
+void PrintFailure(FailureClass failure, const std::string& remedy) {
+  std::printf("\n%s\n%s\n\n", std::string(FailureClassName(failure)).c_str(), remedy.c_str());
+}
+
+absl::Status TestHere(const Args& args) {
   ASSIGN_OR_RETURN(const KmsSet kms, KmsFor(args.kms));
+  const RootKey key = KeyOf(args.kms);
   std::vector<KeyTestStep> steps;
   KmsContext context = {{"latchkey:purpose", "key test"}};
-  if (!args.kms.key.external_id.empty()) context["latchkey:organization"] = args.kms.key.external_id;
-  const absl::Status status = TestKey(kms, KeyOf(args.kms), context, &steps);
+  if (!key.external_id.empty()) context["latchkey:organization"] = key.external_id;
+  const absl::Status status = TestKey(kms, key, context, &steps);
   const std::optional<FailureClass> failure = FailureClassOf(status);
-  const std::string failed_step = status.ok() || steps.empty() ? "" : steps.back().name;
-  const std::string remedy = failure ? Remedy({.key = KeyOf(args.kms), .caller = args.caller}, failed_step, *failure) : "";
-  if (args.output == "json") {
+  const std::string remedy = failure ? RemedyFor(args, key, steps, *failure) : "";
+  if (args.api.json()) {
     json::array done;
     for (const KeyTestStep& step : steps) {
       done.push_back(
@@ -46,13 +64,65 @@ absl::Status Test(const Args& args) {
     std::printf("%s\n", json::serialize(out).c_str());
     return status;
   }
-  for (const KeyTestStep& step : steps) {
-    std::printf("%s  %-12s %8.1f ms  %s\n", step.ok ? "ok    " : "FAILED", step.name.c_str(), absl::ToDoubleMilliseconds(step.took),
-                Printable(step.found).c_str());
-  }
-  if (failure) std::printf("\n%s\n%s\n\n", std::string(FailureClassName(*failure)).c_str(), remedy.c_str());
+  PrintTable(steps);
+  if (failure) PrintFailure(*failure, remedy);
   return status;
 }
+
+// What belongs to the host that tries the key is not taken from here.
+absl::Status CheckForRegion(const KmsArgs& kms) {
+  const std::pair<const char*, bool> kHosts[] = {
+      {"--external-id", !kms.key.external_id.empty()}, {"--as-caller", kms.as_caller},
+      {"--agent-config", !kms.agent_config.empty()},   {"--connection", !kms.connections.empty()},
+      {"--kms-endpoint", !kms.kms_endpoint.empty()},   {"--sts-endpoint", !kms.sts_endpoint.empty()},
+      {"--kms-ca-file", !kms.ca_file.empty()},         {"--profile", !kms.profile.empty()}};
+  for (const auto& [name, given] : kHosts) {
+    if (given) return InvalidArgument(name, ": goes with a test from this host; with --region a host of the region has its own");
+  }
+  return absl::OkStatus();
+}
+
+std::vector<KeyTestStep> StepsOf(const json::object& answer) {
+  std::vector<KeyTestStep> steps;
+  for (const json::value& value : ArrayOf(answer, "steps")) {
+    const json::object* step = value.if_object();
+    if (step == nullptr) continue;
+    const json::value* took = step->if_contains("milliseconds");
+    const double milliseconds = took != nullptr && took->is_number() ? took->to_number<double>() : 0;
+    steps.push_back({TextOf(*step, "step"), absl::Milliseconds(milliseconds), TextOf(*step, "found"), TextOf(*step, "ok") == "true"});
+  }
+  return steps;
+}
+
+absl::Status TestInRegion(const Args& args) {
+  RETURN_IF_ERROR(CheckForRegion(args.kms));
+  ASSIGN_OR_RETURN(const ApiClient client, ApiClient::Create(args.api));
+  RootKey key = KeyOf(args.kms);
+  const json::object question = {{"region", args.region},
+                                 {"key_spec", {{"type", key.type}, {"uri", key.uri}, {"auth_principal", key.auth_principal}}}};
+  ASSIGN_OR_RETURN(json::object answer, client.Send("POST", "/api/v1/key-tests", question));
+  const std::vector<KeyTestStep> steps = StepsOf(answer);
+  const bool ok = TextOf(answer, "ok") == "true";
+  const std::optional<FailureClass> failure = ok ? std::nullopt : FailureClassFromName(TextOf(answer, "class"));
+  std::string remedy;
+  if (failure) {
+    // A trust policy binds it.
+    if (const auto organization = client.Get("/api/v1/organization"); organization.ok()) key.external_id = TextOf(*organization, "id");
+    remedy = RemedyFor(args, key, steps, *failure);
+  }
+  if (args.api.json()) {
+    if (failure) answer["remedy"] = remedy;
+    std::printf("%s\n", json::serialize(answer).c_str());
+  } else {
+    PrintTable(steps);
+    if (failure) PrintFailure(*failure, remedy);
+  }
+  if (ok) return absl::OkStatus();
+  const std::string message = absl::StrCat("host ", Printable(TextOf(answer, "host")), ": ", Printable(TextOf(answer, "message")));
+  return failure ? KmsError(*failure, message) : absl::UnavailableError(message);
+}
+
+absl::Status Test(const Args& args) { return args.region.empty() ? TestHere(args) : TestInRegion(args); }
 
 absl::Status PrintPolicy(const Args& args) {
   const GrantForm form = args.form == "policy"      ? GrantForm::kPolicy
@@ -70,14 +140,20 @@ Command KeysCommand() {
   const CommandOption caller = {.names = "--caller",
                                 .help = "who this host is to the owner: ARN, Google service account, Azure application id, Vault role",
                                 .target = &args->caller};
-  Command group{.name = "keys", .summary = "try a root key from this host, see what its owner must grant, make a local one"};
+  Command group{.name = "keys", .summary = "try a root key from this host or a region, see what its owner must grant, make a local one"};
   group.children.push_back(
       {.name = "test",
        .summary = "walk the chain with a key: form, credentials, identity, describe, wrap, unwrap, context",
-       .details = "Runs on this host with this host's credentials, as its agent would. Stops at the first failure and prints the "
-                  "statement, role or command that would mend it.",
-       .examples = {"latchkey keys test --uri arn:aws:kms:… --principal arn:aws:iam::… --external-id <organization id>"},
-       .options = Plus(KmsOptionList(&args->kms), {caller, OutputOption(&args->output)}),
+       .details = "Runs on this host with this host's credentials, as its agent would; with --region the server has a host of that region "
+                  "do it. Stops at the first failure and prints the statement, role or command that would mend it.",
+       .examples = {"latchkey keys test --uri arn:aws:kms:… --principal arn:aws:iam::… --external-id <organization id>",
+                    "latchkey keys test --region us-east-1 --uri arn:aws:kms:… --principal arn:aws:iam::…"},
+       .options =
+           Plus(Plus(KmsOptionList(&args->kms), {caller,
+                                                 {.names = "--region",
+                                                  .help = "from a host of this region, with its credentials, asked by way of the server",
+                                                  .target = &args->region}}),
+                ApiOptionList(&args->api)),
        .run = [args] { return Test(*args); }});
   group.children.push_back(
       {.name = "policy",
