@@ -2,7 +2,7 @@
 """Measurements, in paired runs on one machine and as ratios where there is something to compare with. `./run bench [NAME] [--json] [--quick]`.
 
 NAME: volume (PostgreSQL on a volume against a plain folder on the same disk; memory of its daemon), api (GET …/cmek with 1,000 clusters; memory of the server),
-revoke (from REVOKE acknowledged to dark; memory of the agent).
+revoke (from REVOKE acknowledged to dark; memory of the agent), kms (requests per operation at each KMS; what our client adds to the bare exchange).
 """
 import argparse
 import json
@@ -226,6 +226,17 @@ def bench_revoke(program, measures, quick):
         stack.stop()
 
 
+def bench_kms(program, measures, quick):
+    """What kms_calls prints: it counts and measures by itself, against the emulator in its own process."""
+    command = [pathlib.Path(program).parent / "kms_calls", *(["--quick"] if quick else [])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            row = json.loads(line)
+            measures.add(row["name"], row["value"], row["unit"], row["target"] or None, row["met"], row["baseline"], row["ratio"])
+    if process.returncode:
+        raise RuntimeError(f"kms_calls ended with {process.returncode}")
+
+
 def running(pid):
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
@@ -233,7 +244,7 @@ def running(pid):
         return False
 
 
-BENCHES = {"volume": bench_volume, "api": bench_api, "revoke": bench_revoke}
+BENCHES = {"volume": bench_volume, "api": bench_api, "revoke": bench_revoke, "kms": bench_kms}
 
 
 def main() -> int:
