@@ -121,7 +121,8 @@ TEST(XmlTextTest, ReadsOneElementByItsPathOrNothing) {
   for (const char* none :
        {"", "<a>", "<a><b><c>1</c></b>", "<a><b><c>1</c></b></a><a/>", "<a><b><c>1</c><c>2</c></b></a>", "<a><b><c><d/>1</c></b></a>",
         "<a><c>1</c></a>", "<!DOCTYPE a><a><b><c>1</c></b></a>", "<a><b><c>&e;</c></b></a>", "<a><b><c>&#0;</c></b></a>",
-        "<a><b><c>1</b></c></a>", "x<a><b><c>1</c></b></a>", "<a><b><c><![CDATA[1]]></c></b></a>", "<a><b><c>&#99999999999;</c></b></a>"}) {
+        "<a><b><c>1</b></c></a>", "x<a><b><c>1</c></b></a>", "<a><b><c><![CDATA[1]]></c></b></a>", "<a><b><c>&#99999999999;</c></b></a>",
+        "<a x=<!--\"\"><b><c>1</c></b></a>", "<a><b x=\">\"><c>1</c></b></a>", "<a><b x='>'><c>1</c></b></a>"}) {
     EXPECT_EQ(XmlText(none, path), std::nullopt) << none;
   }
   std::string deep;
