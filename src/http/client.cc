@@ -50,9 +50,10 @@ struct HeaderList {
 struct Transfer {
   const std::atomic<bool>* cancelled;
   size_t max_response;
+  AddressRule addresses = AddressRule::kAny;
   HttpResponse response;
   size_t header_bytes = 0;
-  bool too_large = false;
+  bool too_large = false, forbidden = false;
 };
 
 size_t OnBody(char* data, size_t, size_t size, void* user) {
@@ -94,34 +95,24 @@ size_t OnHeader(char* data, size_t, size_t size, void* user) {
   return size;
 }
 
-bool IsForbiddenV4(uint32_t address, AddressRule rule) {
-  if ((address >> 16) == 0xA9FE) return true;  // 169.254.0.0/16
-  if (rule == AddressRule::kNotMetadata) return false;
-  const uint32_t first = address >> 24;
-  return first == 0 || first == 127 || first >= 224;
-}
-
-// The rules of RFC 6890's registries, as far as AddressRule names them.
-bool IsForbidden(const sockaddr* address, AddressRule rule) {
-  if (rule == AddressRule::kAny) return false;
-  if (address->sa_family == AF_INET) {
-    return IsForbiddenV4(ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr), rule);
-  }
-  if (address->sa_family != AF_INET6) return true;
-  const in6_addr& six = reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr;
-  const uint8_t* b = six.s6_addr;
-  const auto embedded = [b](size_t at) { return uint32_t{b[at]} << 24 | uint32_t{b[at + 1]} << 16 | uint32_t{b[at + 2]} << 8 | b[at + 3]; };
-  if (IN6_IS_ADDR_V4MAPPED(&six)) return IsForbiddenV4(embedded(12), rule);
-  // NAT64 (RFC 6052): the IPv4 address at its end is where it leads.
-  if (b[0] == 0 && b[1] == 0x64 && b[2] == 0xFF && b[3] == 0x9B) return IsForbiddenV4(embedded(12), rule);
-  if (IN6_IS_ADDR_LINKLOCAL(&six)) return true;
-  if (b[0] == 0xFD && b[1] == 0 && b[2] == 0x0E && b[3] == 0xC2) return true;
-  return rule == AddressRule::kNotThisHost && (IN6_IS_ADDR_LOOPBACK(&six) || IN6_IS_ADDR_UNSPECIFIED(&six) || IN6_IS_ADDR_MULTICAST(&six));
-}
-
 curl_socket_t OpenSocket(void* user, curlsocktype, curl_sockaddr* address) {
-  if (IsForbidden(&address->addr, *static_cast<const AddressRule*>(user))) return CURL_SOCKET_BAD;
+  if (IsForbiddenAddress(address->addr, *static_cast<const AddressRule*>(user))) return CURL_SOCKET_BAD;
   return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+// Before each request on a connection, new or kept: one that was kept may have been opened for a client with a wider rule.
+int BeforeRequest(void* user, char* remote_ip, char*, int, int) {
+  const AddressRule rule = static_cast<const Transfer*>(user)->addresses;
+  sockaddr_storage storage{};
+  auto& address = reinterpret_cast<sockaddr&>(storage);
+  if (inet_pton(AF_INET, remote_ip, &reinterpret_cast<sockaddr_in&>(storage).sin_addr) == 1) {
+    storage.ss_family = AF_INET;
+  } else if (inet_pton(AF_INET6, remote_ip, &reinterpret_cast<sockaddr_in6&>(storage).sin6_addr) == 1) {
+    storage.ss_family = AF_INET6;
+  }
+  if (!IsForbiddenAddress(address, rule)) return CURL_PREREQFUNC_OK;
+  static_cast<Transfer*>(user)->forbidden = true;
+  return CURL_PREREQFUNC_ABORT;
 }
 
 int OnProgress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
@@ -170,6 +161,7 @@ void SetMethod(CURL* curl, const HttpRequest& request) {
 }
 
 absl::Status CurlStatus(CURLcode code, const Transfer& transfer, const char* detail) {
+  if (transfer.forbidden) return Unavailable("the name leads to an address that is not allowed");
   const std::string text = detail[0] != '\0' ? detail : curl_easy_strerror(code);
   switch (code) {
     case CURLE_OPERATION_TIMEDOUT:
@@ -221,7 +213,7 @@ absl::StatusOr<HttpResponse> HttpClient::Send(const std::string& url, const Http
   CURL* curl = handle.get();
   if (curl == nullptr) return absl::ResourceExhaustedError("no memory for an HTTP call");
   curl_easy_reset(curl);
-  Transfer transfer{.cancelled = &state_->cancelled, .max_response = options.max_response};
+  Transfer transfer{.cancelled = &state_->cancelled, .max_response = options.max_response, .addresses = options.addresses};
   char detail[CURL_ERROR_SIZE] = "";
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -240,13 +232,18 @@ absl::StatusOr<HttpResponse> HttpClient::Send(const std::string& url, const Http
   curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, OnProgress);
   curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &transfer);
+  // A resolver that hangs is left to itself: else the call would last as long as it does.
+  curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
   if (options.fresh_connection) {
+    curl_easy_setopt(curl, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
     curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
   }
   if (options.addresses != AddressRule::kAny) {
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, OpenSocket);
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, const_cast<AddressRule*>(&options.addresses));
+    curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, BeforeRequest);
+    curl_easy_setopt(curl, CURLOPT_PREREQDATA, &transfer);
   }
   SetTls(curl, options);
   SetMethod(curl, request);

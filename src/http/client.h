@@ -7,16 +7,10 @@
 #include <memory>
 #include <string>
 
+#include "http/address_rule.h"
 #include "http/message.h"
 
 namespace latchkey {
-
-// Which addresses a name may lead to. Checked on the address that is connected to, after DNS: a name that leads elsewhere is not believed.
-enum class AddressRule {
-  kAny,
-  kNotMetadata,  // no link-local address, and not AWS's fd00:ec2::/32: where machines find their metadata servers
-  kNotThisHost,  // neither those nor loopback, unspecified or multicast. Private networks are allowed: endpoints inside a cloud have such
-};
 
 struct HttpClientOptions {
   absl::Duration connect_timeout = absl::Seconds(3);
