@@ -1,5 +1,7 @@
 #include "kms/call.h"
 
+#include <absl/strings/str_replace.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <thread>
@@ -25,6 +27,21 @@ HttpClientOptions ClientOptions(const KmsCallOptions& options, AddressRule addre
           .addresses = addresses};
 }
 
+// Headers that carry credentials; of "Bearer <token>" the token.
+std::vector<std::string_view> SecretsOf(const HttpRequest& request, const std::vector<std::string_view>& others) {
+  std::vector<std::string_view> secrets = others;
+  for (const char* name : {"authorization", "x-amz-security-token", "x-vault-token", "x-identity-header", "x-aws-ec2-metadata-token"}) {
+    const auto found = request.headers.find(name);
+    if (found == request.headers.end()) continue;
+    const std::string_view value = found->second;
+    const size_t blank = value.find(' ');
+    secrets.push_back(blank == std::string_view::npos ? value : value.substr(blank + 1));
+  }
+  return secrets;
+}
+
+bool IsSuccess(const HttpResponse& response) { return response.status >= 200 && response.status < 300; }
+
 void WipeRequest(HttpRequest& request) {
   Wipe(request.body);
   for (auto& [name, value] : request.headers) Wipe(value);
@@ -46,6 +63,20 @@ std::string CleanWords(std::string_view text) {
   return out;
 }
 
+std::string WithoutSecrets(std::string_view text, std::span<const std::string_view> secrets) {
+  constexpr size_t kLeast = 4;
+  std::string out(text);
+  for (const std::string_view secret : secrets) {
+    if (secret.size() < kLeast) continue;
+    std::string escaped = absl::StrReplaceAll(ToAbsl(secret), {{"/", "\\/"}});
+    std::string cleaned = absl::StrReplaceAll(out, {{ToAbsl(secret), "[secret]"}, {escaped, "[secret]"}});
+    Wipe(escaped);
+    Wipe(out);
+    out = std::move(cleaned);
+  }
+  return out;
+}
+
 KmsTransport::KmsTransport(const KmsCallOptions& options)
     : options_(options),
       kept_(ClientOptions(options, AddressRule::kNotThisHost, false)),
@@ -63,6 +94,7 @@ absl::StatusOr<HttpResponse> KmsTransport::Send(KmsExchange exchange, const Call
     HttpRequest request = exchange.request;
     if (exchange.prepare) exchange.prepare(request);
     absl::StatusOr<HttpResponse> response = client.Send(exchange.url, request, std::min(options_.attempt_timeout, budget.Remaining()));
+    if (response.ok() && !IsSuccess(*response)) response->body = WithoutSecrets(response->body, SecretsOf(request, exchange.secrets));
     WipeRequest(request);
     absl::Status failure;
     absl::Duration pause = backoff.Next();

@@ -11,8 +11,11 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "http/client.h"
@@ -57,6 +60,10 @@ struct KmsFailure {
 // A service's text for a message of ours: at most 1,024 bytes, control characters and invalid UTF-8 made spaces.
 std::string CleanWords(std::string_view text);
 
+// `text` without these secrets, as they are or with slashes escaped: a service that quotes what it was sent does not get it into our
+// messages. To be done before words are cut: half a secret would not be known. What is shorter than 4 bytes is none.
+std::string WithoutSecrets(std::string_view text, std::span<const std::string_view> secrets);
+
 // One request, repeated where that may help.
 struct KmsExchange {
   std::string what;  // "Google Cloud KMS decrypt", for messages
@@ -71,6 +78,9 @@ struct KmsExchange {
   std::function<std::optional<KmsFailure>(const HttpResponse&)> read_failure;
   // Called before each attempt, to sign with the time of now. May be null.
   std::function<void(HttpRequest&)> prepare;
+  // What the request holds that no message may: `read_failure` sees refusals without it. Credentials in the headers are known as such.
+  // Pointed-to until Send comes back.
+  std::vector<std::string_view> secrets = {};
   // The class of getting no answer at all: kUnreachable for a KMS; kIdentity where it is about ourselves.
   FailureClass no_answer = FailureClass::kUnreachable;
 };

@@ -13,9 +13,9 @@ json::object ContextObject(const KmsContext& context) {
   return object;
 }
 
-// An answer of 200, parsed; the text is wiped. What is not JSON is no answer.
+// An answer of 200, parsed; the text is wiped. What is not JSON is no answer. `secret`: a part of the body.
 absl::StatusOr<json::object> Call(AwsTransport& transport, const KmsTarget& target, const std::string& operation, std::string body,
-                                  const CallBudget& budget) {
+                                  const CallBudget& budget, std::string_view secret = {}) {
   AwsCall call;
   call.what = "AWS KMS " + operation;
   call.endpoint = target.endpoint;
@@ -24,6 +24,7 @@ absl::StatusOr<json::object> Call(AwsTransport& transport, const KmsTarget& targ
   call.service = "kms";
   call.headers = {{"content-type", "application/x-amz-json-1.1"}, {"x-amz-target", "TrentService." + operation}};
   call.body = std::move(body);
+  call.secrets = {secret};
   call.credentials = target.credentials.get();
   call.fresh = target.fresh;
   auto text = transport.Send(call, budget);
@@ -74,8 +75,9 @@ absl::StatusOr<std::vector<uint8_t>> KmsEncrypt(AwsTransport& transport, const K
   body.reserve(body.size() + encoded.size() + 32);
   body.pop_back();
   body.append(",\"Plaintext\":\"").append(encoded).append("\"}");
+  const auto answered = Call(transport, target, "Encrypt", std::move(body), budget, encoded);
   Wipe(encoded);
-  ASSIGN_OR_RETURN(const json::object answer, Call(transport, target, "Encrypt", std::move(body), budget));
+  ASSIGN_OR_RETURN(const json::object answer, answered);
   RETURN_IF_ERROR(CheckKeyId("Encrypt", answer, key_arn));
   auto blob = Base64Decode(Text(answer, "CiphertextBlob"));
   if (!blob.ok() || blob->empty()) return Incomplete("Encrypt", "CiphertextBlob");

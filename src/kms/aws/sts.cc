@@ -78,6 +78,7 @@ absl::StatusOr<SharedAwsCredentials> AssumeRoleWithWebIdentity(AwsTransport& tra
   AppendParameter(call.body, "RoleSessionName", session_name.empty() ? kSessionName : session_name);
   AppendParameter(call.body, "DurationSeconds", kIdentitySeconds);
   AppendParameter(call.body, "WebIdentityToken", token.RevealText(SecretAccess{}));
+  call.secrets = {token.RevealText(SecretAccess{})};
   call.classify = ClassifyWebIdentityError;
   auto answer = transport.Send(call, budget);
   Wipe(call.body);

@@ -40,7 +40,8 @@ absl::StatusOr<std::string> AwsTransport::Send(const AwsCall& call, const CallBu
                        .url = call.endpoint.ends_with('/') ? call.endpoint : call.endpoint + "/",
                        .request = {.method = "POST", .headers = call.headers, .body = call.body},
                        .fresh = call.fresh,
-                       .configured = call.configured};
+                       .configured = call.configured,
+                       .secrets = call.secrets};
   exchange.prepare = [&](HttpRequest& request) {
     signed_at = clock_.Now() + absl::Seconds(offset_seconds_.load());
     SigningInput input{.headers = std::move(request.headers), .body_sha256 = HexEncode(Sha256(request.body))};

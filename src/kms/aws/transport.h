@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "kms/aws/errors.h"
 #include "kms/aws/sigv4.h"
@@ -19,6 +21,7 @@ struct AwsCall {
   std::string region, service;
   HttpHeaders headers;  // content-type, x-amz-target, …
   std::string body;
+  std::vector<std::string_view> secrets = {};   // in the body; see KmsExchange
   const AwsCredentials* credentials = nullptr;  // null: not signed
   bool fresh = false;                           // on a new connection
   bool configured = false;                      // the endpoint is an override of the configuration's

@@ -57,7 +57,10 @@ absl::StatusOr<KmipAnswer> KmipClient::Ask(kmip::Operation operation, const Secr
   return read;
 }
 
-KmipOutcome KmipClient::Call(kmip::Operation operation, const SecretBytes& request, bool fresh, const CallBudget& budget) {
+KmipOutcome KmipClient::Call(kmip::Operation operation, const SecretBytes& request, bool fresh, const CallBudget& budget,
+                             const SecretBytes* secret) {
+  std::vector<std::string_view> secrets;
+  if (secret != nullptr) secrets.push_back(secret->RevealText(SecretAccess{}));
   const std::string what = absl::StrCat("KMIP ", ToAbsl(KmipOperationName(operation)), ": ");
   Backoff backoff(options_.first_backoff, absl::Seconds(1), Random::System());
   for (int attempt = 1;; ++attempt) {
@@ -79,7 +82,7 @@ KmipOutcome KmipClient::Call(kmip::Operation operation, const SecretBytes& reque
       retry = verdict.retry;
       outcome.reason = answer->reason;
       outcome.ask_state = verdict.ask_state;
-      const std::string words = CleanWords(answer->words);
+      const std::string words = CleanWords(WithoutSecrets(answer->words, secrets));
       outcome.status = KmsError(verdict.failure_class, absl::StrCat(what, words, words.empty() ? "" : " (", KmipReasonName(answer->reason),
                                                                     words.empty() ? "" : ")"));
     }

@@ -36,8 +36,9 @@ class KmipClient {
   KmipClient(KmipConnection connection, const KmsCallOptions& options) : connection_(std::move(connection)), options_(options) {}
 
   // Sends the request (KmipRequest) and reads its answer, in up to three attempts, all within `budget`. An operation may reach the server
-  // more than once. `fresh`: on a new connection.
-  KmipOutcome Call(kmip::Operation operation, const SecretBytes& request, bool fresh, const CallBudget& budget);
+  // more than once. `fresh`: on a new connection. `secret`: what of the request no message may hold, whatever the server says.
+  KmipOutcome Call(kmip::Operation operation, const SecretBytes& request, bool fresh, const CallBudget& budget,
+                   const SecretBytes* secret = nullptr);
 
  private:
   absl::StatusOr<KmipAnswer> Ask(kmip::Operation operation, const SecretBytes& request, bool fresh, const CallBudget& budget,

@@ -119,7 +119,7 @@ std::optional<std::vector<uint8_t>> KmipEncrypt(const KmipTarget& target, const 
     trouble = {.status = KmsError(FailureClass::kUnsuitable, FromAbsl(request.status().message()))};
     return std::nullopt;
   }
-  KmipOutcome outcome = target.client.Call(Operation::kEncrypt, *request, target.fresh, budget);
+  KmipOutcome outcome = target.client.Call(Operation::kEncrypt, *request, target.fresh, budget, &plaintext);
   trouble = {.status = outcome.status, .reason = outcome.reason, .ask_state = outcome.ask_state};
   if (!outcome.reply) return std::nullopt;
   auto wrapped = ReadEncrypted(outcome.reply->payload, id, nonce, plaintext.size());

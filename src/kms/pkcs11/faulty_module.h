@@ -5,6 +5,7 @@
 //   auto kms = NewPkcs11Kms({{"hsm", token.connection(FaultyModule::kPath)}}, {});
 //   faulty.Fail<&CK_FUNCTION_LIST::C_Decrypt>(CKR_DEVICE_ERROR);  // each call, until Clear()
 //   faulty.Hang<&CK_FUNCTION_LIST::C_Login>();                    // each call, until Clear()
+//   faulty.Slow<&CK_FUNCTION_LIST::C_Login>(200ms);               // each call, until Clear()
 #pragma once
 
 #include <p11-kit/pkcs11.h>
@@ -43,6 +44,12 @@ class FaultyModule {
     const std::lock_guard lock(mutex_);
     hanging_functions_.insert(&Wrapped<Function>::kTag);
   }
+  // Calls of the function are carried out this much later, or at Clear().
+  template <auto Function>
+  void Slow(std::chrono::milliseconds delay) {
+    const std::lock_guard lock(mutex_);
+    delays_[&Wrapped<Function>::kTag] = delay;
+  }
   // True once a call hangs, false when none does within five seconds.
   bool WaitUntilOneHangs() {
     std::unique_lock lock(mutex_);
@@ -62,6 +69,11 @@ class FaultyModule {
     const std::lock_guard lock(mutex_);
     half_answers_ = true;
   }
+  // C_Decrypt gives other bytes than were encrypted.
+  void GiveOtherBytes() {
+    const std::lock_guard lock(mutex_);
+    other_bytes_ = true;
+  }
   // How often the function was called since Clear().
   template <auto Function>
   int calls() {
@@ -76,7 +88,9 @@ class FaultyModule {
     hidden_.clear();
     calls_.clear();
     token_flags_ = 0;
+    delays_.clear();
     half_answers_ = false;
+    other_bytes_ = false;
     changed_.notify_all();
   }
 
@@ -125,6 +139,9 @@ class FaultyModule {
       changed_.wait(lock, [&] { return !hanging_functions_.contains(tag); });
       --hanging_;
     }
+    if (const auto delay = delays_.find(tag); delay != delays_.end()) {
+      changed_.wait_for(lock, delay->second, [&] { return !delays_.contains(tag); });
+    }
     const auto it = faults_.find(tag);
     if (it == faults_.end() || it->second.times <= 0) return std::nullopt;
     --it->second.times;
@@ -148,7 +165,9 @@ class FaultyModule {
     return Halved(Wrapped<&CK_FUNCTION_LIST::C_Encrypt>::Call(session, in, in_size, out, out_size), out_size);
   }
   static CK_RV Decrypt(CK_SESSION_HANDLE session, CK_BYTE* in, CK_ULONG in_size, CK_BYTE* out, CK_ULONG* out_size) {
-    return Halved(Wrapped<&CK_FUNCTION_LIST::C_Decrypt>::Call(session, in, in_size, out, out_size), out_size);
+    const CK_RV rv = Wrapped<&CK_FUNCTION_LIST::C_Decrypt>::Call(session, in, in_size, out, out_size);
+    if (const std::lock_guard lock(Instance().mutex_); rv == CKR_OK && out != nullptr && Instance().other_bytes_) *out ^= 1;
+    return Halved(rv, out_size);
   }
   static CK_RV Halved(CK_RV rv, CK_ULONG* size) {
     const std::lock_guard lock(Instance().mutex_);
@@ -164,7 +183,8 @@ class FaultyModule {
   std::set<Tag> hanging_functions_;
   std::set<CK_MECHANISM_TYPE> hidden_;
   CK_FLAGS token_flags_ = 0;
-  bool half_answers_ = false;
+  std::map<Tag, std::chrono::milliseconds> delays_;
+  bool half_answers_ = false, other_bytes_ = false;
   int hanging_ = 0;
 };
 
