@@ -185,6 +185,30 @@ TEST_F(RealControlTest, BadKeysAreRefusedAndChangeNothing) {
   EXPECT_EQ(Ask("GET", cluster + "/cmek").body, before);
 }
 
+TEST_F(RealControlTest, AKeyIsTriedForNoClusterByAHostOfItsRegion) {
+  constexpr const char* kKey = R"({"region":"us-east-1","key_spec":{"type":"AWS_KMS","uri":"arn:aws:kms:us-east-1:1:key/1"}})";
+  EXPECT_EQ(Ask("POST", "/key-tests", kKey).status, 503);
+  JoinHost();
+  host_->on_key_test = [](const KeyTest& test) {
+    return KeyVerdict{.test_id = test.id,
+                      .ok = false,
+                      .failure = FailureClass::kDisabled,
+                      .message = "DisabledException",
+                      .steps = {{.name = "describe", .ok = false, .microseconds = 1500}}};
+  };
+  host_->StartPolling();
+  const HttpResponse answer = Ask("POST", "/key-tests", kKey);
+  host_->StopPolling();
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const json::value body = json::parse(answer.body);
+  EXPECT_EQ(body.at("class").as_string(), "DISABLED");
+  EXPECT_EQ(body.at("steps").at(0).at("step").as_string(), "describe");
+  EXPECT_THAT(answer.body, HasSubstr("Enable the key"));
+  EXPECT_THAT(Ask("GET", "/auditlogevents").body, HasSubstr("AUDIT_LOG_ACTION_KEY_TEST"));
+  const HttpResponse escrow = Ask("POST", "/key-tests", R"({"region":"us-east-1","key_spec":{"type":"LOCAL","uri":"local://escrow"}})");
+  EXPECT_EQ(escrow.status, 422) << escrow.body;
+}
+
 TEST_F(RealControlTest, BadClustersAreRefusedAndNoneIsMade) {
   const HttpResponse nowhere = Ask("POST", "/clusters", kCreate);
   EXPECT_EQ(nowhere.status, 400);

@@ -78,6 +78,8 @@ void Rewraps::Work(const std::string& cluster_id) {
   const absl::Time now = core_.Now();
   for (const DueRewrap& due : DueRewraps(**model, core_.Derive(**model))) {
     const std::string& region = due.spec.region;
+    // Nobody there to try the key: when a host reports again, it is considered again.
+    if (core_.directory.Fresh(region, now).empty()) continue;
     absl::StatusOr<bool> taken = Take(cluster_id, due, now);
     absl::Status status = taken.status();
     if (taken.ok()) {

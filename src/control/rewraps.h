@@ -6,7 +6,7 @@
 //
 // Facts are what hosts say and some KMS name one version in two ways, so they start little: a region is ENABLED, its key healthy and its
 // cluster not busy; each version is tried once, whatever comes of it; and there is at least an hour between two tries of a region. What
-// was tried is in the store. Only a try that nobody answered (no host, KMS out of reach, cluster busy meanwhile) is made again.
+// was tried is in the store. Only a try that nobody answered (KMS out of reach, host silent, cluster busy meanwhile) is made again.
 #pragma once
 
 #include <condition_variable>

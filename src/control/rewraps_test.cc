@@ -88,6 +88,8 @@ TEST_F(RewrapsTest, ANewVersionIsTakenOnceEvenWhenTheKmsGoesOnShowingIt) {
   ASSERT_TRUE(ComesToKeks(2));
   clock_.Advance(absl::Hours(2));
   ASSERT_TRUE(GoesOnForReports(10)) << "each of them shows version 2 while the KEK is wrapped by 1";
+  EXPECT_THAT(ByPolicy(), SizeIs(1));
+  clock_.Advance(absl::Hours(2));
   Shows("3");
   ASSERT_TRUE(ComesToKeks(3));
   host_->StopPolling();

@@ -53,7 +53,7 @@ TEST_F(ApiTest, AKeyIsPrintedInFullWithItsHealth) {
             R"("user_message":"The key is disabled.","spec":{"type":"AWS_KMS","uri":"arn:aws:kms:us-east-1:111122223333:key/1234",)"
             R"("auth_principal":"arn:aws:iam::111122223333:role/owner"},"created_at":"2026-01-02T03:04:05.000006Z",)"
             R"("updated_at":"2026-01-02T03:04:06.000007Z","health":{"class":"DISABLED","since":"2026-01-02T03:05:00.000000Z",)"
-            R"("last_success":null,"message":"DisabledException","next_step":"Enable the key in the KMS."}}],)"
+            R"("last_success":null,"message":"DisabledException","next_step":"Enable the key in the KMS."},"warnings":[]}],)"
             R"~("bytes_under_former_keys":4096,"bytes_total":8192,"waiting_for":["db1 (last heard a minute ago)"]}]})~");
 }
 
