@@ -122,6 +122,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto again = ParseJson(json::serialize(*value));
     Must(again.ok() && Same(*value, *again));
   }
-  if (object.ok()) CheckReader(*object);
+  if (object.ok()) {
+    CheckReader(*object);
+    // With one of its fields twice it is refused, whichever it is.
+    for (const json::key_value_pair& field : *object) {
+      const std::string twice = "{" + json::serialize(json::value(field.key())) + ":0," + std::string(text.substr(text.find('{') + 1));
+      Must(!ParseJson(twice).ok());
+    }
+  }
   return 0;
 }

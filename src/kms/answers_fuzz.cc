@@ -172,6 +172,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CheckGcp(response);
   CheckAzure(response);
   CheckVault(response);
+  // The same words from a service in trouble, which is no answer about a key.
+  HttpResponse trouble = response;
+  trouble.status = 503;
+  CheckAzure(trouble);
+  CheckVault(trouble);
   CheckDocuments(response.body);
   return 0;
 }
