@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -23,7 +24,11 @@ class CloudSubject : public ContractSubject {
  public:
   // `operations`: the cloud's names of the requests that make up describe, wrap and unwrap.
   CloudSubject(std::string cloud, std::vector<std::string> operations) : cloud_(std::move(cloud)), operations_(std::move(operations)) {
-    auto made = Emulator::Create({});
+    // Some keys take time to make: they are made once for all tests.
+    if (const auto seeded = Seeded().find(cloud_); seeded != Seeded().end()) {
+      LK_EXPECT_OK(WriteFileAtomically(state_file_, seeded->second, 0600));
+    }
+    auto made = Emulator::Create({.state_file = state_file_});
     EXPECT_THAT(made, IsOk());
     auto server = EmulatorServer::Start({}, *std::move(made));
     EXPECT_THAT(server, IsOk());
@@ -114,6 +119,7 @@ class CloudSubject : public ContractSubject {
     // What is addressed to the cloud is addressed to the relay.
     const auto seed = admin_->SeedCloud(cloud_, {{"base_url", relay_->url()}});
     EXPECT_THAT(seed, IsOk());
+    Seeded().try_emplace(cloud_, ReadFile(state_file_).value_or(""));
     return seed.value_or(json::object());
   }
   static std::string Text(const json::object& object, std::string_view name) {
@@ -140,6 +146,7 @@ class CloudSubject : public ContractSubject {
 
   const std::string cloud_;
   TempFolder folder_;
+  const std::string state_file_ = folder_ / "state.json";
   std::unique_ptr<EmulatorServer> server_;
   std::unique_ptr<HttpRelay> relay_;
   std::unique_ptr<EmulatorAdminClient> admin_;
@@ -148,6 +155,11 @@ class CloudSubject : public ContractSubject {
   std::vector<std::string> planted_;
 
  private:
+  // State files of emulators in which a cloud was seeded and nothing else was done.
+  static std::map<std::string, std::string>& Seeded() {
+    static std::map<std::string, std::string> files;
+    return files;
+  }
   void Fault(json::object fault, int times) {
     fault["cloud"] = cloud_;
     if (times == kForever) {

@@ -277,7 +277,7 @@ TEST_P(KmsContractTimeTest, AnOutageIsUnreachableWithinTheBudget) {
   ExpectAllWell(wrapped, {});
 }
 
-TEST_P(KmsContractTimeTest, ASlowAnswerIsWaitedFor) {
+TEST_P(KmsContractTest, ASlowAnswerIsWaitedFor) {
   const KmsWrapped wrapped = Wrapped();
   const Consequence slow = subject_->Slow(absl::Milliseconds(150));
   if (!Possible("a slow answer", slow)) return;
