@@ -82,13 +82,13 @@ class KmsContractTest : public testing::TestWithParam<ContractProvider> {
   // All three side by side: what one waits for, the others wait for meanwhile.
   std::map<KmsOperation, Outcome> DoAll(const KmsWrapped& wrapped, const KmsCall& call) {
     std::map<KmsOperation, Outcome> outcomes;
-    for (const KmsOperation operation : kKmsOperations) outcomes[operation];
+    for (const KmsOperation operation : kKmsOperations) outcomes.try_emplace(operation);
     std::vector<std::thread> threads;
-    for (auto& [operation, outcome] : outcomes) {
-      threads.emplace_back([&, operation = operation, out = &outcome] {
+    for (const KmsOperation operation : kKmsOperations) {
+      threads.emplace_back([&, operation, &outcome = outcomes.at(operation)] {
         const absl::Time begin = absl::Now();
-        out->status = Do(operation, wrapped, call);
-        out->took = absl::Now() - begin;
+        outcome.status = Do(operation, wrapped, call);
+        outcome.took = absl::Now() - begin;
       });
     }
     for (std::thread& thread : threads) thread.join();
