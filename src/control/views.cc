@@ -30,7 +30,7 @@ CmekView MakeCmekView(const Core& core, const ClusterModel& model) {
       key.health = status.health;
       key.next_step = status.next_step;
       key.facts = status.facts;
-      key.warnings = KeyWarnings(status.facts, core.Now());
+      key.warnings = KeyWarnings(status.facts, core.Now(), status.health.ok);
     }
     if (!region.keys.empty()) continue;
     // Revoked by a host's word, in a store that lost the owner's key: what it has stands in, so that the status has a place to be shown.

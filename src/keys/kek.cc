@@ -14,6 +14,8 @@
 namespace latchkey {
 namespace {
 
+constexpr size_t kLongestVersion = 128;
+
 absl::Status CheckContext(const KekContext& context) {
   if (!IsPlainText(context.organization)) return InvalidArgument("organization: must be 1 to 256 bytes without control characters");
   if (!IsPlainText(context.cluster)) return InvalidArgument("cluster: must be 1 to 256 bytes without control characters");
@@ -80,7 +82,11 @@ absl::StatusOr<WrappedKek> MintKek(const KmsSet& kms, const RootKey& root, const
   record.key_version = wrapped.key_version;
   if (record.key_version.empty()) {
     // Some KMSs tell the version only when described. For people: a rotation between the two calls would show a version too new.
-    if (const auto description = provider->Describe(root, KmsCall{}); description.ok()) record.key_version = description->key_version;
+    const auto description = provider->Describe(root, KmsCall{});
+    const auto is_plain = [](char c) { return c > 0x20 && c < 0x7f; };
+    if (description.ok() && description->key_version.size() <= kLongestVersion && std::ranges::all_of(description->key_version, is_plain)) {
+      record.key_version = description->key_version;
+    }
   }
   record.ciphertext = Base64Encode(wrapped.ciphertext);
   if (previous != nullptr) {

@@ -4,6 +4,7 @@
 #include "base/testing.h"
 #include "kms/config.h"
 #include "kms/local/local_kms.h"
+#include "kms/single_flight.h"
 
 namespace latchkey {
 namespace {
@@ -74,6 +75,27 @@ TEST(KmsConfigTest, HasAwsAlwaysAndLocalWhereConnectionsAreNamed) {
   LK_EXPECT_OK(without.For({.type = "AWS_KMS"}));
   EXPECT_FALSE(without.For({.type = "LOCAL"}).ok());
   LK_EXPECT_OK(BuildKmsSet({.aws = {}, .local_connections = {{"x", "/nowhere"}}}).For({.type = "LOCAL"}));
+}
+
+struct Kept {
+  int number;
+};
+
+TEST(SingleFlightTest, AnOutageKeepsWhatIsStillGoodAndARefusalDropsIt) {
+  SingleFlight<std::shared_ptr<const Kept>> flight;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto get = [&](bool fresh, absl::StatusOr<std::shared_ptr<const Kept>> result) {
+    return flight.Get(fresh, [](const auto&) { return true; }, [&] { return result; }, until, KmsError(FailureClass::kUnreachable, "late"));
+  };
+  LK_ASSERT_OK(get(false, std::make_shared<const Kept>(Kept{1})).status());
+  EXPECT_FALSE(get(true, KmsError(FailureClass::kIdentity, "the token service is down")).ok());
+  const auto kept = get(false, KmsError(FailureClass::kIdentity, "is not asked"));
+  LK_ASSERT_OK(kept.status());
+  EXPECT_EQ((*kept)->number, 1);
+  EXPECT_FALSE(get(true, KmsError(FailureClass::kDenied, "no")).ok());
+  const auto next = get(false, std::make_shared<const Kept>(Kept{2}));
+  LK_ASSERT_OK(next.status());
+  EXPECT_EQ((*next)->number, 2);
 }
 
 }  // namespace

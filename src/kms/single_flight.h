@@ -11,6 +11,8 @@
 #include <optional>
 #include <utility>
 
+#include "kms/kms.h"
+
 namespace latchkey {
 
 // Thread-safe. T is cheap to copy (a shared pointer).
@@ -19,7 +21,7 @@ class SingleFlight {
  public:
   // The cached value while `valid` holds for it and `fresh` is false; else the result of a fetch. With `fresh`, only a fetch that began
   // after this call did counts. `timeout_status` when another caller's fetch does not end by `until`. Failures are given to all who waited,
-  // and not kept.
+  // and not kept; a refusal drops the cached value.
   absl::StatusOr<T> Get(bool fresh, const std::function<bool(const T&)>& valid, const std::function<absl::StatusOr<T>()>& fetch,
                         std::chrono::steady_clock::time_point until, const absl::Status& timeout_status) {
     std::unique_lock lock(mutex_);
@@ -41,7 +43,8 @@ class SingleFlight {
     last_ = result;
     if (result.ok()) {
       value_ = *result;
-    } else {
+    } else if (const std::optional<FailureClass> c = FailureClassOf(result.status()); c && IsRefusal(*c)) {
+      // The owner's no ends what was granted before. An outage does not: what is kept stays good until its own end.
       value_.reset();
     }
     changed_.notify_all();

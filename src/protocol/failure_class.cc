@@ -13,7 +13,8 @@ struct Entry {
 
 constexpr std::array<Entry, 10> kEntries = {{
     {FailureClass::kDenied, "DENIED",
-     "Give the role back its rights on the key (encrypt, decrypt, describe) and its trust; the cluster returns by itself."},
+     "Give back what was taken: the rights on the key, and the role and its trust, the consent, the policy or the PIN that lead to it; the "
+     "cluster returns by itself."},
     {FailureClass::kDisabled, "DISABLED", "Enable the key in the KMS; the cluster returns by itself."},
     {FailureClass::kPendingDeletion, "PENDING_DELETION",
      "Cancel the deletion of the key before its date and enable it: once the key is deleted the data is lost for good."},
@@ -29,7 +30,7 @@ constexpr std::array<Entry, 10> kEntries = {{
      "it."},
     {FailureClass::kCorrupt, "CORRUPT",
      "The KMS returned other bytes than expected: check the key material and that the URI names the same key as before."},
-    {FailureClass::kUnsuitable, "UNSUITABLE", "Name an enabled symmetric key for encryption and decryption, with its full identifier."},
+    {FailureClass::kUnsuitable, "UNSUITABLE", "Name an enabled key that this type takes for wrapping, with its full identifier."},
 }};
 
 const Entry& Find(FailureClass c) {

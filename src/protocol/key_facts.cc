@@ -40,6 +40,7 @@ void Warn(std::vector<KeyWarning>& warnings, const char* code, const std::string
 
 json::object RootKeyFacts::ToJson() const {
   json::object object = {{"read_at", read_at}, {"state", state}, {"version", version}};
+  PutIf(object, "unusable_because", unusable_because);
   PutIf(object, "wrapped_version", wrapped_version);
   PutIf(object, "protection_level", protection_level);
   PutIf(object, "deletion_date", deletion_date);
@@ -56,6 +57,7 @@ absl::StatusOr<RootKeyFacts> RootKeyFacts::FromJson(const json::object& object, 
   facts.read_at = reader.OptionalString("read_at");
   facts.state = reader.OptionalString("state");
   facts.version = reader.OptionalString("version");
+  facts.unusable_because = reader.OptionalString("unusable_because");
   facts.wrapped_version = reader.OptionalString("wrapped_version");
   facts.protection_level = reader.OptionalString("protection_level");
   facts.deletion_date = reader.OptionalString("deletion_date");
@@ -67,7 +69,7 @@ absl::StatusOr<RootKeyFacts> RootKeyFacts::FromJson(const json::object& object, 
   return facts;
 }
 
-std::vector<KeyWarning> KeyWarnings(const RootKeyFacts& facts, absl::Time now) {
+std::vector<KeyWarning> KeyWarnings(const RootKeyFacts& facts, absl::Time now, bool opens) {
   std::vector<KeyWarning> warnings;
   Warn(warnings, "DELETION_AHEAD", facts.deletion_date, now,
        "The key is going to be deleted; cancel its deletion in the KMS, or rotate to another key before then, or the data is lost",
@@ -77,6 +79,13 @@ std::vector<KeyWarning> KeyWarnings(const RootKeyFacts& facts, absl::Time now) {
        "The key has expired; move its expiry in the KMS, or rotate to another key or version");
   // The nearer date first. (libstdc++ 12's stable_sort uses what clang 19 warns of in C++20.)
   if (warnings.size() == 2 && warnings[1].stage < warnings[0].stage) std::swap(warnings[0], warnings[1]);
+  if (opens && !facts.unusable_because.empty()) {
+    const std::string version =
+        facts.wrapped_version.empty() ? "the version in use" : absl::StrCat("version ", facts.wrapped_version, ", which is in use,");
+    warnings.insert(warnings.begin(), {"NOT_USABLE", -1,
+                                       absl::StrCat("The KMS says of the key: ", facts.unusable_because, ". While ", version,
+                                                    " still opens, the data is not taken away by that: close every version, or revoke.")});
+  }
   if (facts.newer_version()) {
     warnings.push_back({"NEWER_VERSION", -1,
                         absl::StrCat("The key has a newer version (", facts.version, ") than the one in use (", facts.wrapped_version,

@@ -12,9 +12,10 @@
 namespace latchkey {
 
 struct RootKeyFacts {
-  std::string read_at;  // RFC 3339; empty: nothing was read yet
-  std::string state;    // the provider's word: "Enabled", "ENABLED", …
-  std::string version;  // the current one of the key
+  std::string read_at;           // RFC 3339; empty: nothing was read yet
+  std::string state;             // the provider's word: "Enabled", "ENABLED", …
+  std::string version;           // the current one of the key
+  std::string unusable_because;  // why nothing new could be wrapped by the key as it is; what is wrapped may open all the same
   // What the KEK in force is wrapped by; empty where the KMS does not tell. Another one than `version`: there is a newer version.
   std::string wrapped_version;
   std::string protection_level;                           // the provider's word; empty where it does not tell
@@ -30,11 +31,12 @@ struct RootKeyFacts {
 // What lies ahead, the most urgent first, each one sentence with a date and what to do: deletion and expiry from 30 days before (and past
 // ones), and a newer version of the key. `stage` is what alarms go by: 30, 7 or 1 days before, 0 when past; −1 for what has no date.
 struct KeyWarning {
-  std::string code;  // "DELETION_AHEAD", "EXPIRY_AHEAD", "NEWER_VERSION"
+  std::string code;  // "NOT_USABLE", "DELETION_AHEAD", "EXPIRY_AHEAD", "NEWER_VERSION"
   int stage = -1;
   std::string message;
   bool operator==(const KeyWarning&) const = default;
 };
-std::vector<KeyWarning> KeyWarnings(const RootKeyFacts& facts, absl::Time now);
+// `opens`: what is in use does open now; only then is a key that says otherwise of itself worth a warning.
+std::vector<KeyWarning> KeyWarnings(const RootKeyFacts& facts, absl::Time now, bool opens = true);
 
 }  // namespace latchkey

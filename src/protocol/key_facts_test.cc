@@ -53,6 +53,14 @@ TEST(RootKeyFactsTest, TheMostUrgentWarningComesFirst) {
   EXPECT_THAT(warnings[0].message, HasSubstr(In(absl::Hours(5))));
 }
 
+TEST(RootKeyFactsTest, AKeyThatIsClosedForNewWrappingsOnlyIsToldOfFirst) {
+  const auto warnings = KeyWarnings({.version = "2", .unusable_because = "it is disabled", .wrapped_version = "1"}, kNow);
+  ASSERT_EQ(warnings.size(), 2u);
+  EXPECT_EQ(warnings[0].code, "NOT_USABLE");
+  EXPECT_THAT(warnings[0].message, testing::AllOf(HasSubstr("it is disabled"), HasSubstr("version 1")));
+  EXPECT_THAT(KeyWarnings({.unusable_because = "it is disabled"}, kNow, false), IsEmpty());
+}
+
 TEST(RootKeyFactsTest, UnreadableDatesAndUnknownVersionsWarnOfNothing) {
   EXPECT_THAT(KeyWarnings({.version = "2", .deletion_date = "soon"}, kNow), IsEmpty());
   EXPECT_THAT(KeyWarnings({.version = "2", .wrapped_version = "2"}, kNow), IsEmpty());

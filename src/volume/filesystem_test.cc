@@ -216,6 +216,26 @@ TEST_F(FilesystemTest, DurableWritesAreSeenThroughEveryHandle) {
   }));
 }
 
+TEST_F(FilesystemTest, AFileThatIsHeldOpenForDurableWritesCanBeMapped) {
+  EXPECT_TRUE(AsUser([&] {
+    ASSERT_TRUE(WriteText(Path("log"), std::string(8'192, 'a')));
+    const UniqueFd durable(open(Path("log").c_str(), O_RDWR | O_CLOEXEC | O_DSYNC));
+    const UniqueFd reader(open(Path("log").c_str(), O_RDONLY | O_CLOEXEC));
+    void* map = mmap(nullptr, 8'192, PROT_READ, MAP_SHARED, reader.get(), 0);
+    ASSERT_NE(map, MAP_FAILED) << std::strerror(errno);
+    EXPECT_EQ(static_cast<const char*>(map)[5'000], 'a');
+    ASSERT_EQ(pwrite(durable.get(), "b", 1, 5'000), 1);
+    EXPECT_EQ(static_cast<const volatile char*>(map)[5'000], 'b');
+    munmap(map, 8'192);
+    void* written = mmap(nullptr, 8'192, PROT_READ | PROT_WRITE, MAP_SHARED, durable.get(), 0);
+    ASSERT_NE(written, MAP_FAILED) << std::strerror(errno);
+    static_cast<char*>(written)[100] = 'c';
+    ASSERT_EQ(msync(written, 8'192, MS_SYNC), 0);
+    munmap(written, 8'192);
+    EXPECT_EQ(ReadText(Path("log")).substr(99, 3), "aca");
+  }));
+}
+
 TEST_F(FilesystemTest, SharedMappingsAreWrittenBack) {
   EXPECT_TRUE(AsUser([&] {
     const UniqueFd fd(open(Path("f").c_str(), O_RDWR | O_CREAT, 0644));

@@ -22,13 +22,16 @@ constexpr uint32_t kHandleKillprivV2 = 1u << 28;
 #else
 constexpr uint32_t kHandleKillprivV2 = FUSE_HANDLE_KILLPRIV_V2;
 #endif
+// Shared mappings of handles that pass the page cache by (Linux 6.6); bit 36 of the flags, which libfuse 3.14 does not know.
+constexpr uint32_t kDirectIoAllowMmap2 = 1u << 4;
 constexpr int kNotifyIncEpoch = 8;
 
 thread_local int own_fd = -1;
 
-// The request FUSE_INIT of the session that is starting, and whether the kernel offers FUSE_HANDLE_KILLPRIV_V2 in it.
+// The request FUSE_INIT of the session that is starting, and what the kernel offers in it.
 thread_local uint64_t init_unique = 0;
 thread_local bool killpriv_offered = false;
+thread_local bool direct_mmap_offered = false;
 
 ssize_t ReadRequest(int fd, void* buffer, size_t size, void*) {
   const ssize_t n = read(own_fd >= 0 ? own_fd : fd, buffer, size);
@@ -38,6 +41,8 @@ ssize_t ReadRequest(int fd, void* buffer, size_t size, void*) {
       const auto* init = reinterpret_cast<const fuse_init_in*>(header + 1);
       init_unique = header->unique;
       killpriv_offered = (init->flags & kHandleKillprivV2) != 0;
+      direct_mmap_offered = n >= static_cast<ssize_t>(sizeof(fuse_in_header) + sizeof(fuse_init_in)) &&
+                            (init->flags & FUSE_INIT_EXT) != 0 && (init->flags2 & kDirectIoAllowMmap2) != 0;
     }
   }
   return n;
@@ -45,11 +50,17 @@ ssize_t ReadRequest(int fd, void* buffer, size_t size, void*) {
 
 ssize_t WriteReply(int fd, iovec* parts, int count, void*) {
   auto* header = static_cast<fuse_out_header*>(parts[0].iov_base);
-  // libfuse 3.14 does not know this flag. Without it the kernel asks for security.capability before every single write. We may promise it:
-  // the lower file system drops set-user-id bits and capabilities when it is written to, truncated or given away.
-  if (killpriv_offered && header->unique == init_unique && header->error == 0 && count == 2 && parts[1].iov_len >= 16) {
-    static_cast<fuse_init_out*>(parts[1].iov_base)->flags |= kHandleKillprivV2;
-    killpriv_offered = false;
+  // What libfuse 3.14 does not know, put into its answer to FUSE_INIT.
+  if (init_unique != 0 && header->unique == init_unique && header->error == 0 && count == 2 && parts[1].iov_len >= 16) {
+    auto* init = static_cast<fuse_init_out*>(parts[1].iov_base);
+    // Without this the kernel asks for security.capability before every single write. We may promise it: the lower file system drops
+    // set-user-id bits and capabilities when it is written to, truncated or given away.
+    if (killpriv_offered) init->flags |= kHandleKillprivV2;
+    if (direct_mmap_offered && parts[1].iov_len >= sizeof(fuse_init_out)) {
+      init->flags |= FUSE_INIT_EXT;
+      init->flags2 |= kDirectIoAllowMmap2;
+    }
+    init_unique = 0;
   }
   return writev(own_fd >= 0 ? own_fd : fd, parts, count);
 }

@@ -107,10 +107,9 @@ InodeTable::Caching InodeTable::Opened(Inode& inode, bool write_through) {
   ++inode.opens_;
   if (direct) {
     ++inode.direct_opens_;
-    inode.cache_is_stale_ = true;
-    return {.direct = true, .keep = false};
+    inode.written_directly_ = true;
   }
-  return {.direct = false, .keep = !std::exchange(inode.cache_is_stale_, false)};
+  return {.direct = direct, .keep = !inode.written_directly_};
 }
 
 int InodeTable::Closed(Inode& inode, bool direct) {

@@ -81,8 +81,8 @@ class Inode : public std::enable_shared_from_this<Inode> {
   // Guarded by the table.
   uint64_t lookups_ = 0;
   int opens_ = 0, direct_opens_ = 0;  // all, and those that pass the page cache by
-  bool cache_is_stale_ = false;
-  std::vector<Link> links_;  // those names that were seen
+  bool written_directly_ = false;     // some handle did or could, since the kernel knows of the file
+  std::vector<Link> links_;           // those names that were seen
   std::shared_ptr<Inode> held_by_kernel_;
   // Guarded by the pool.
   LowerRef fd_;
@@ -109,8 +109,8 @@ class InodeTable {
     bool keep;    // what it holds of the file is still good
   };
   // `write_through`: the handle's writes are to be durable when they are answered, which one request can do that passes the cache by (else
-  // the kernel asks for a sync after each write). Cached and direct handles are never open together, and the cache is emptied between the
-  // two: older kernels do not keep it coherent with direct writes.
+  // the kernel asks for a sync after each write). Cached and direct handles are never opened beside one another, and once there was a
+  // direct one, each cached one begins with an emptied cache: older kernels do not keep it coherent with direct writes.
   Caching Opened(Inode& inode, bool write_through);
   // The count that is left.
   int Closed(Inode& inode, bool direct);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <vector>
 
 #include "base/status.h"
 
@@ -19,10 +20,20 @@ constexpr std::string_view kHex = "0123456789abcdef";
 bool IsPartition(std::string_view text) { return std::find(kPartitions.begin(), kPartitions.end(), text) != kPartitions.end(); }
 bool IsAccount(std::string_view text) { return text.size() == 12 && AllOf(text, kDigits); }
 
-// It becomes part of a host name: letters, digits and single hyphens inside.
+// "us-east-1", "us-gov-west-1", "cn-north-1": two to four letters, words, a number. It becomes part of a host name, and other names under
+// the same suffix lead elsewhere ("kms.s3-us-west-2.amazonaws.com" is somebody's bucket).
 bool IsRegion(std::string_view text) {
-  return text.size() >= 5 && text.size() <= 32 && AllOf(text, "abcdefghijklmnopqrstuvwxyz0123456789-") && text.front() != '-' &&
-         text.back() != '-' && text.find('-') != std::string_view::npos;
+  std::vector<std::string_view> parts;
+  for (size_t at = 0; at <= text.size() && parts.size() < 6;) {
+    const size_t end = std::min(text.find('-', at), text.size());
+    parts.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz";
+  if (text.size() > 32 || parts.size() < 3 || parts.size() > 5) return false;
+  if (parts.front().size() < 2 || parts.front().size() > 4 || parts.back().empty() || parts.back().size() > 2) return false;
+  return AllOf(parts.back(), kDigits) &&
+         std::all_of(parts.begin(), parts.end() - 1, [&](std::string_view part) { return !part.empty() && AllOf(part, kLetters); });
 }
 
 bool IsKeyId(std::string_view text) {

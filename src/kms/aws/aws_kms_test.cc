@@ -384,6 +384,7 @@ TEST_F(AwsKmsTest, RefusesWhatIsNoKeyOrRoleWithoutAskingAnybody) {
            std::string(), id, "alias/x", "arn:aws:kms:us-east-1:111122223333:alias/x", "arn:aws:kms::111122223333:key/" + id,
            "arn:aws:kms:us-east-1:11112222333:key/" + id, "arn:aws:s3:us-east-1:111122223333:key/" + id,
            "arn:evil:kms:us-east-1:111122223333:key/" + id, "arn:aws:kms:us-east-1:111122223333:key/" + id + "/x",
+           "arn:aws:kms:s3-us-west-2:111122223333:key/" + id, "arn:aws:kms:us-east:111122223333:key/" + id,
            "arn:aws:kms:us-east-1.evil.org:111122223333:key/" + id, "arn:aws:kms:us-east-1@evil:111122223333:key/" + id,
            "arn:aws:kms:us-east-1:111122223333:key/mrk-1", "arn:aws:kms:us-east-1:111122223333:key/" + id + "\n"}) {
     const absl::Status status = kms_->Check({.type = "AWS_KMS", .uri = bad});

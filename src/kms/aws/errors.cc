@@ -100,6 +100,12 @@ constexpr Row kKmsRows[] = {
 };
 
 constexpr Row kAssumeRoleRows[] = {
+    // AWS says which policy refused (IAM User Guide, "Troubleshoot access denied error messages"). One of our own account's is no word of
+    // the owner's: that we may not step into anybody's role is trouble with our identity.
+    {"AccessDenied", "identity-based policy", kIdentity},
+    {"AccessDenied", "service control policy", kIdentity},
+    {"AccessDenied", "permissions boundary", kIdentity},
+    {"AccessDenied", "session policy", kIdentity},
     // The role's trust does not name us or not with this external id, or there is no such role: the owner's side says no.
     {"AccessDenied", "", kDenied},
     {"AccessDeniedException", "", kDenied},

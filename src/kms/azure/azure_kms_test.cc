@@ -129,10 +129,14 @@ TEST_F(AzureKmsTest, AnErrorHasItsClassTheVaultsWordsAndWhatWasAsked) {
 }
 
 TEST_F(AzureKmsTest, TheOwnersTenantMaySayNoAndOursCannot) {
-  azure_.AlwaysAnswer("token", EntraAnswer(400, "unauthorized_client", 700016, "Application 'client-1' was not found in the directory."));
+  const HttpResponse unknown = EntraAnswer(400, "unauthorized_client", 700016, "Application 'client-1' was not found in the directory.");
+  azure_.Next("token", unknown);  // in the owner's tenant; at home it is known
   const absl::Status owners = Unwrap();
   EXPECT_THAT(owners, HasClass(FailureClass::kDenied));
   EXPECT_THAT(std::string(owners.message()), HasSubstr(std::string("Entra ID token of tenant ") + kOwnersTenant + ": AADSTS700016: "));
+  // An application that is unknown at home is unknown everywhere: that is no owner's doing.
+  azure_.AlwaysAnswer("token", unknown);
+  EXPECT_THAT(Unwrap(), HasClass(FailureClass::kIdentity));
   azure_.Change([](auto& vault) { vault.tenant = kOurTenant; });
   RootKey own = kKey;
   own.auth_principal.clear();

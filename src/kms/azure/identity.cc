@@ -111,7 +111,19 @@ absl::StatusOr<SharedBearerToken> AzureIdentity::Token(const AzureTokenRequest& 
 absl::StatusOr<SharedBearerToken> AzureIdentity::Fetch(const AzureTokenRequest& request, const CallBudget& budget) {
   const Credential credential = FindCredential();
   if (credential.source == Source::kManagedIdentity) return FromMachine(request, budget);
-  return FromEntra(credential, request, budget);
+  absl::StatusOr<SharedBearerToken> token = FromEntra(credential, request, budget);
+  if (token.ok() || !request.owners_tenant || FailureClassOf(token.status()) != FailureClass::kDenied) return token;
+  // An application that was deleted or switched off at home is refused by every tenant in the same words. Only where ours still takes it is
+  // the refusal the owner's.
+  ASSIGN_OR_RETURN(const std::string own, OwnTenant());
+  if (own.empty() || own == request.tenant) return token;
+  AzureTokenRequest at_home = request;
+  at_home.tenant = own;
+  at_home.owners_tenant = false;
+  at_home.claims.clear();
+  const auto home = FromEntra(credential, at_home, budget);
+  if (FailureClassOf(home.status()) != FailureClass::kIdentity) return token;
+  return Prefixed(home.status(), "our own tenant refuses our application, too");
 }
 
 absl::StatusOr<SharedBearerToken> AzureIdentity::FromEntra(const Credential& credential, const AzureTokenRequest& request,

@@ -125,12 +125,19 @@ absl::StatusOr<GcpCredentialsFile> ParseGcpCredentialsFile(std::string_view text
 
 absl::Status CheckGoogleUrl(std::string_view url) {
   constexpr std::string_view kScheme = "https://";
-  constexpr char kForm[] = "must be https:// with a host under googleapis.com; for another one, set the endpoint in the configuration";
+  constexpr char kForm[] =
+      "must be https:// with a host of OAuth, STS or IAM Credentials under googleapis.com; for another one, set the endpoint in the "
+      "configuration";
   if (!url.starts_with(kScheme)) return InvalidArgument(kForm);
   std::string_view host = url.substr(kScheme.size());
   host = host.substr(0, host.find('/'));
   const bool plain = host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == std::string_view::npos;
-  const bool google = host.ends_with(".googleapis.com") || host == "accounts.google.com";
+  // Not every host under that name: whoever has a bucket has an address there. "sts.googleapis.com", "sts.mtls.googleapis.com",
+  // "sts.europe-west1.rep.googleapis.com".
+  constexpr std::string_view kServices[] = {"oauth2.", "sts.", "iamcredentials."};
+  const bool google = host == "accounts.google.com" || (host.ends_with(".googleapis.com") &&
+                                                        std::any_of(std::begin(kServices), std::end(kServices),
+                                                                    [&](std::string_view service) { return host.starts_with(service); }));
   return plain && google ? absl::OkStatus() : InvalidArgument(kForm);
 }
 

@@ -170,10 +170,11 @@ class KmipKms : public Kms {
   // The standard lets a server decrypt under keys that are deactivated or compromised (KMIP 1.4, section 3.22). An owner who has revoked
   // the key means no. A server that does not let us see the state decides alone.
   absl::Status StillActive(const RootKey& key, const KmipTarget& target, const CallBudget& budget) const {
-    const auto attributes = KmipGetAttributes({.client = target.client, .unique_identifier = target.unique_identifier}, budget);
+    const auto attributes = KmipGetAttributes(target, budget);
     if (!attributes.ok()) {
+      // The key has just decrypted: that its state is refused to us, in whatever words, is no word about the key.
       const std::optional<FailureClass> c = FailureClassOf(attributes.status());
-      const bool hidden = c == FailureClass::kDenied || c == FailureClass::kUnsuitable;
+      const bool hidden = c && (IsRefusal(*c) || *c == FailureClass::kUnsuitable);
       return hidden ? absl::OkStatus() : attributes.status();
     }
     const std::optional<FailureClass> failure = attributes->state ? FailureOfKmipState(*attributes->state) : std::nullopt;

@@ -46,6 +46,8 @@ absl::StatusOr<UniqueFd> Connect(const KmipConnection& connection, SteadyTime un
   curl_easy_setopt(curl.get(), CURLOPT_CONNECT_ONLY, 1L);
   curl_easy_setopt(curl.get(), CURLOPT_PROXY, "");
   curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
+  // A resolver that hangs is left to itself: else the call would last as long as it does.
+  curl_easy_setopt(curl.get(), CURLOPT_QUICK_EXIT, 1L);
   curl_easy_setopt(curl.get(), CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(timeout));
   curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(timeout));
   if (const CURLcode code = curl_easy_perform(curl.get()); code != CURLE_OK) return Unreachable(curl_easy_strerror(code));

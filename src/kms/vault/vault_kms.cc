@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <thread>
 
 #include "base/encoding.h"
 #include "base/status.h"
@@ -13,6 +14,7 @@
 namespace latchkey {
 namespace {
 
+constexpr absl::Duration kClusterLag = absl::Milliseconds(500);
 constexpr size_t kMaxPlaintext = 190;
 constexpr size_t kMaxCiphertext = 4096;
 // The kinds that authenticate associated data, with 256 bits.
@@ -70,7 +72,14 @@ class VaultKms : public Kms {
     ASSIGN_OR_RETURN(const VaultKeyName name, Parse(key));
     const auto server = servers_.find(name.connection);
     if (server->second == nullptr) return absl::OkStatus();  // the next call says what is wrong with the connection
-    RETURN_IF_ERROR(server->second->login.Get(true, budget).status());
+    ASSIGN_OR_RETURN(const VaultLogin::Token token, server->second->login.Get(true, budget));
+    if (server->second->login.is_static()) {
+      // Without the right to look itself up, a denial cannot be told from a token that has ended: then a revocation would wait for the
+      // lease.
+      if (absl::Status self = server->second->client.LookupSelf({.token = token.token, .fresh = true}, budget); !self.ok()) {
+        return Prefixed(self, "the token needs read on auth/token/lookup-self, as the policy \"default\" gives it");
+      }
+    }
     done("credentials", server->second->login.is_static() ? "the token file" : "logged in");
     return absl::OkStatus();
   }
@@ -157,6 +166,11 @@ class VaultKms : public Kms {
     if (token.kept && IsAboutToken(result.status())) {
       ASSIGN_OR_RETURN(const VaultLogin::Token renewed, server.login.Get(true, budget));
       target.caller = {.token = renewed.token, .fresh = true};
+      result = operation(target);
+    }
+    if (!server.login.is_static() && FailureClassOf(result.status()) == FailureClass::kDenied) {
+      // A node of a cluster that has not heard of a token made just now denies it as one whose policies do not allow.
+      std::this_thread::sleep_for(absl::ToChronoMilliseconds(std::clamp(budget.Remaining(), absl::ZeroDuration(), kClusterLag)));
       result = operation(target);
     }
     if (server.login.is_static() && FailureClassOf(result.status()) == FailureClass::kDenied) {
