@@ -108,8 +108,9 @@ std::optional<SecretBytes> Open(const TransitKey& key, std::string_view cipherte
   const size_t colon = ciphertext.find(':');
   if (colon == std::string_view::npos) return refuse("invalid ciphertext: wrong number of fields");
   int64_t number = 0;
-  const auto [end, error] = std::from_chars(ciphertext.data(), ciphertext.data() + colon, number);
-  if (error != std::errc() || end != ciphertext.data() + colon || number < 0)
+  const std::string_view version = ciphertext.substr(0, colon);
+  const auto [end, error] = std::from_chars(version.data(), version.data() + version.size(), number);
+  if (error != std::errc() || end != version.data() + version.size() || number < 0)
     return refuse("invalid ciphertext: version number could not be decoded");
   if (number == 0) number = 1;
   if (number > key.latest_version()) return refuse("invalid ciphertext: version is too new");
