@@ -11,7 +11,9 @@ namespace {
 constexpr char kDetails[] = "latchkey.emulator/google-details";
 
 absl::Status WithDetail(absl::Status status, json::object detail) {
-  status.SetPayload(kDetails, absl::Cord(json::serialize(json::array{std::move(detail)})));
+  // As a view: Cord's constructor from a string has another name in Debian's library than clang gives it.
+  const std::string text = json::serialize(json::array{std::move(detail)});
+  status.SetPayload(kDetails, absl::Cord(absl::string_view(text)));
   return status;
 }
 

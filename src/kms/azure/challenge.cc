@@ -64,7 +64,10 @@ class HeaderScanner {
     std::string out;
     if (at_ < text_.size() && text_[at_] == '"') {
       for (++at_; at_ < text_.size() && text_[at_] != '"'; ++at_) {
-        if (text_[at_] == '\\' && ++at_ == text_.size()) return std::nullopt;
+        if (text_[at_] == '\\') {
+          ++at_;
+          if (at_ == text_.size()) return std::nullopt;
+        }
         out.push_back(text_[at_]);
       }
       if (at_ == text_.size()) return std::nullopt;
