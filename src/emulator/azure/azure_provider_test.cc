@@ -27,7 +27,10 @@ class AzureProviderTest : public testing::Test {
     LK_ASSERT_OK(cloud_->Restore(state_));
     LK_ASSERT_OK_AND_ASSIGN(
         server_, HttpServer::Start({.handler = [this](HttpRequest request, const HttpResponder& respond) { respond(Answer(request)); }}));
-    url_ = "http://127.0.0.1:" + std::to_string(server_->port());
+    {
+      const std::lock_guard lock(mutex_);
+      url_ = "http://127.0.0.1:" + std::to_string(server_->port());
+    }
     owner_ = RootKeyOf("owner");
     escrow_ = RootKeyOf("escrow");
     LK_ASSERT_OK(WriteFileAtomically(folder_ / "secret", TextOf(seed_.at("credentials"), "client_secret"), 0600));
@@ -64,6 +67,10 @@ class AzureProviderTest : public testing::Test {
     if (name.operation == throttled_) response = cloud_->Throttled(name);
     return response;
   }
+  void Set(std::string& what, const char* operation) {
+    const std::lock_guard lock(mutex_);
+    what = operation;
+  }
   void Admin(const std::string& path, const json::object& body) {
     const std::lock_guard lock(mutex_);
     LK_ASSERT_OK(cloud_->Admin(path, body, Clock::Real().Now() + clock_offset_, Random::System()));
@@ -89,9 +96,9 @@ class AzureProviderTest : public testing::Test {
   static inline json::object seed_, state_;
   TempFolder folder_;
   std::mutex mutex_;
-  std::unique_ptr<emulator::Cloud> cloud_;  // guarded by mutex_
-  absl::Duration clock_offset_;             // guarded by mutex_
-  std::string throttled_ = "none", replaced_ = "none";
+  std::unique_ptr<emulator::Cloud> cloud_;              // guarded by mutex_
+  absl::Duration clock_offset_;                         // guarded by mutex_
+  std::string throttled_ = "none", replaced_ = "none";  // guarded by mutex_
   std::unique_ptr<HttpServer> server_;
   std::string url_, client_id_;
   std::map<std::string, std::string> environment_;
@@ -199,12 +206,12 @@ TEST_F(AzureProviderTest, AVaultThatIsGoneDoesNotAnswer) {
 
 TEST_F(AzureProviderTest, TellsThrottlingAndCorruptionFromARefusal) {
   Wrap(owner_);
-  throttled_ = "unwrapkey";
+  Set(throttled_, "unwrapkey");
   EXPECT_EQ(Unwrap(owner_), "THROTTLED");
-  throttled_ = "none";
-  replaced_ = "unwrapkey";
+  Set(throttled_, "none");
+  Set(replaced_, "unwrapkey");
   EXPECT_EQ(Unwrap(owner_), "CORRUPT");
-  replaced_ = "none";
+  Set(replaced_, "none");
   context_["latchkey:generation"] = "2";
   EXPECT_EQ(Unwrap(owner_), "CORRUPT");
 }

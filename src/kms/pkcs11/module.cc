@@ -72,14 +72,16 @@ void Pkcs11Module::Adopt(const std::string& path, CK_FUNCTION_LIST* functions, c
 
 absl::StatusOr<CK_FUNCTION_LIST*> Pkcs11Module::Enter(Visit& visit) {
   visit = Visit(core_->gate);
-  if (!core_->initialized) {
+  // More than once where another session renews the module just between its initialisation and our visit.
+  constexpr int kMostTries = 100;
+  for (int tries = 0; !core_->initialized; ++tries) {
+    if (tries == kMostTries) return KmsError(FailureClass::kUnreachable, "the module is not initialised");
     visit.unlock();
     {
       const std::unique_lock alone(core_->gate);
       RETURN_IF_ERROR(Initialize());
     }
     visit.lock();
-    if (!core_->initialized) return KmsError(FailureClass::kUnreachable, "the module is not initialised");
   }
   return functions_;
 }
