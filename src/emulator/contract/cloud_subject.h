@@ -81,6 +81,7 @@ class CloudSubject : public ContractSubject {
     });
     return {.classes = {FailureClass::kUnreachable, FailureClass::kIdentity}};
   }
+  void Stop() override { relay_->Stop(); }
   void ClearFaults() override {
     relay_->KeepSilent(false);
     relay_->AnswerInstead(nullptr);

@@ -64,6 +64,8 @@ class ContractSubject {
   virtual Consequence Quote(const std::string& plaintext, bool uses_only) = 0;
   virtual Consequence RedirectTo(const std::string& url) = 0;
   virtual void ClearFaults() = 0;
+  // Nothing calls back into the subject afterwards: before its destructors run.
+  virtual void Stop() {}
 
   // Credentials that the provider uses and was given meanwhile: they may stand in no log and no message.
   virtual std::vector<std::string> Secrets() = 0;

@@ -37,6 +37,7 @@ class KmsContractTest : public testing::TestWithParam<ContractProvider> {
   static constexpr std::string_view kPlaintext = "planted-plaintext-0123456789abcd";
 
   explicit KmsContractTest(const KmsCallOptions& call = {.first_backoff = absl::Milliseconds(1)}) : subject_(GetParam().make(call)) {}
+  ~KmsContractTest() override { subject_->Stop(); }
 
   Kms& kms() { return subject_->kms(); }
   RootKey key() const { return subject_->key(); }

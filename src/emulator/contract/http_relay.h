@@ -32,7 +32,9 @@ class HttpRelay {
     EXPECT_THAT(server, IsOk());
     server_ = *std::move(server);
   }
-  ~HttpRelay() {
+  ~HttpRelay() { Stop(); }
+  // Waits for the answers under way. Idempotent.
+  void Stop() {
     KeepSilent(false);
     server_->Stop();
   }
