@@ -19,6 +19,17 @@ bool IsPrintable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
+// One form for what names the same key: a vault does not tell case apart, and a version is still the key.
+std::string KeyName(const RootKey& key) {
+  if (key.type != "AZURE_KEY_VAULT") return key.uri;
+  size_t end = 0;  // https://VAULT/keys/NAME[/VERSION]
+  for (int slashes = 0; end < key.uri.size() && slashes < 5; ++end) slashes += key.uri[end] == '/' ? 1 : 0;
+  std::string name = key.uri.substr(0, end);
+  if (name.ends_with('/')) name.pop_back();
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return name;
+}
+
 template <typename... Parts>
 absl::Status Permanent(const Parts&... parts) {
   return WithKeyFault(InvalidArgument(parts...), KeyFault::kPermanent);
@@ -80,7 +91,7 @@ absl::Status CheckKey(const Core& core, const RootKey& key, const std::string& f
     return Permanent(field, ".auth_principal: must be at most ", kMostKeyText, " printable ASCII characters without blanks");
   }
   // Else the operator could open an owner's data by naming it as the owner's key.
-  if (key.type == core.escrow.type && key.uri == core.escrow.uri) {
+  if (key.type == core.escrow.type && KeyName(key) == KeyName(core.escrow)) {
     return Permanent(field, ".uri: is the operator's own key, which can be no cluster owner's");
   }
   return absl::OkStatus();

@@ -92,5 +92,18 @@ TEST_F(KeyCheckTest, WhatCanNeverBeAnOwnersKeyIsNotTried) {
   EXPECT_THAT(host->key_tests(), IsEmpty());
 }
 
+TEST(EscrowNameTest, AnotherSpellingOfTheOperatorsKeyIsTheOperatorsKey) {
+  Core core{ControlOptions{}};
+  core.escrow = {.type = "AZURE_KEY_VAULT", .uri = "https://operator.vault.azure.net/keys/escrow"};
+  for (const char* same : {"https://operator.vault.azure.net/keys/escrow", "https://Operator.vault.azure.net/keys/ESCROW",
+                           "https://operator.vault.azure.net/keys/escrow/0123456789abcdef0123456789abcdef"}) {
+    EXPECT_THAT(CheckKey(core, {.type = "AZURE_KEY_VAULT", .uri = same}, "key_spec"),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("operator's own key")))
+        << same;
+  }
+  LK_EXPECT_OK(CheckKey(core, {.type = "AZURE_KEY_VAULT", .uri = "https://operator.vault.azure.net/keys/escrow2"}, "key_spec"));
+  LK_EXPECT_OK(CheckKey(core, {.type = "AZURE_KEY_VAULT", .uri = "https://owner.vault.azure.net/keys/escrow"}, "key_spec"));
+}
+
 }  // namespace
 }  // namespace latchkey
