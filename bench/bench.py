@@ -95,6 +95,23 @@ class Postgres:
                 self.process.wait()
 
 
+CLIENTS = (1, 4, 8, 16)
+
+
+def paired(name, plain, encrypted, args, rounds, seconds):
+    """Medians of the plain and of the encrypted side, in transactions a second, and of the ratios of the pairs."""
+    tps = {plain: [], encrypted: []}
+    for number in range(rounds):
+        progress(f"{name}: pair {number + 1} of {rounds}")
+        # The order turns round with each pair, so that a drift of the machine hits both alike.
+        for server in (plain, encrypted) if number % 2 == 0 else (encrypted, plain):
+            server.sql("checkpoint")
+            tps[server].append(server.pgbench(*args, "-T", str(seconds)))
+    ratios = [e / p for e, p in zip(tps[encrypted], tps[plain])]
+    progress("ratios of the pairs: " + ", ".join(f"{r:.3f}" for r in ratios))
+    return statistics.median(tps[plain]), statistics.median(tps[encrypted]), statistics.median(ratios)
+
+
 def bench_volume(program, measures, quick):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="lk-bench-"))
     folder.chmod(0o755)
@@ -116,21 +133,23 @@ def bench_volume(program, measures, quick):
             time.sleep(0.1)
         plain.start()
         encrypted.start()
+        # pgbench's own rule: the scale is at least the number of clients, else they wait for one another's rows and not for the disk.
         for server in (plain, encrypted):
-            server.pgbench("-i", "-q", "-s", "3" if quick else "10")
-        rounds, seconds = (2, 2) if quick else (7, 12)
-        for name, args, target in (("pgbench TPC-B-like", ["-c", "8", "-j", "2"], 0.85), ("pgbench select-only", ["-S", "-c", "8", "-j", "2"], 0.90)):
-            tps = {plain: [], encrypted: []}
-            for number in range(rounds):
-                progress(f"{name}: pair {number + 1} of {rounds}")
-                # The order turns round with each pair, so that a drift of the machine hits both alike.
-                for server in ((plain, encrypted) if number % 2 == 0 else (encrypted, plain)):
-                    server.sql("checkpoint")
-                    tps[server].append(server.pgbench(*args, "-T", str(seconds)))
-            ratios = [e / p for e, p in zip(tps[encrypted], tps[plain])]
-            ratio = statistics.median(ratios)
-            measures.add(name, statistics.median(tps[encrypted]), "tps", f"ratio ≥ {target}", ratio >= target, statistics.median(tps[plain]), ratio)
-            progress("ratios of the pairs: " + ", ".join(f"{r:.3f}" for r in ratios))
+            server.pgbench("-i", "-q", "-s", str(CLIENTS[-1]))
+        rounds, seconds = (1, 2) if quick else (5, 8)
+        # One client waits for the disk alone, many share each flush of the log: what a volume costs depends on how many there are, so all
+        # are shown, and the target is held against their geometric mean.
+        ratios = []
+        for clients in CLIENTS:
+            name = f"pgbench TPC-B-like, {clients} client{'s' if clients > 1 else ''}"
+            baseline, value, ratio = paired(name, plain, encrypted, ["-c", str(clients), "-j", str(min(clients, 2))], rounds, seconds)
+            measures.add(name, value, "tps", "", None, baseline, ratio)
+            ratios.append(ratio)
+        mean = statistics.geometric_mean(ratios)
+        measures.add("pgbench TPC-B-like, geometric mean of the ratios", mean, "ratio", "≥ 0.85", mean >= 0.85)
+        name = "pgbench select-only, 8 clients"
+        baseline, value, ratio = paired(name, plain, encrypted, ["-S", "-c", "8", "-j", "2"], rounds, seconds)
+        measures.add(name, value, "tps", "ratio ≥ 0.9", ratio >= 0.9, baseline, ratio)
         daemons = [p for p in processes_of("volume-daemon") if str(folder) in pathlib.Path(f"/proc/{p}/cmdline").read_text()]
         most = max(peak_mib(p) for p in daemons)
         measures.add("memory of the volume daemon, peak after that load", most, "MiB", "≤ 64", most <= 64)
