@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/secret_bytes.h"
 #include "protocol/failure_class.h"
 #include "protocol/root_key.h"
@@ -96,8 +97,17 @@ struct KeyTestStep {
   std::string found;  // for people; may be empty
   bool ok = true;
 };
+// How long a test may go on before it stops beginning steps.
+struct KeyTestLimit {
+  // With the 10 s of the step that was begun last a test ends within 19 s: before the server, which waits 20 s for the verdict, gives up.
+  absl::Duration begin_within = absl::Seconds(9);
+  Clock* clock = &Clock::Real();  // its BootTime
+};
 // Form, the way to the identity, describe, wrap a random probe under a context, unwrap it, compare, and see that another context is
 // refused. Stops at the first failure, whose status carries the class. `steps` (may be null) gets what was done, the failed one last.
-absl::Status TestKey(const KmsSet& kms, const RootKey& key, const KmsContext& context, std::vector<KeyTestStep>* steps);
+// Each call to the KMS has its own 10 s; no further one is begun once the test has taken `limit.begin_within`: then the step that would
+// have come next fails with kUnreachable, and the message names the slowest step and its time.
+absl::Status TestKey(const KmsSet& kms, const RootKey& key, const KmsContext& context, std::vector<KeyTestStep>* steps,
+                     const KeyTestLimit& limit = {});
 
 }  // namespace latchkey

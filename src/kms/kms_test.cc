@@ -70,6 +70,99 @@ TEST(KeyTestTest, AcceptsAnHonestKmsAndSeesThroughOthers) {
   EXPECT_EQ(FailureClassOf(TestWith(ViciousKms::Vice::kFailsOnOtherContext)), FailureClass::kThrottled);
 }
 
+// Moves a clock with every step, as a KMS far away would.
+class SlowKms : public ViciousKms {
+ public:
+  struct Steps {
+    absl::Duration credentials = {}, identity = {}, describe = {}, wrap = {}, unwrap = {};
+  };
+  SlowKms(FakeClock& clock, Steps steps, int& calls) : ViciousKms(Vice::kNone), clock_(clock), steps_(steps), calls_(calls) {}
+  absl::Status TestIdentity(const RootKey&, const KeyTestStepDone& done) override {
+    Take(steps_.credentials);
+    done("credentials", "me");
+    clock_.Advance(steps_.identity);
+    done("identity", "them");
+    return absl::OkStatus();
+  }
+  absl::StatusOr<KeyDescription> Describe(const RootKey& key, const KmsCall& call) override {
+    Take(steps_.describe);
+    return ViciousKms::Describe(key, call);
+  }
+  absl::StatusOr<KmsWrapped> Wrap(const RootKey& key, const SecretBytes& plaintext, const KmsContext& context,
+                                  const KmsCall& call) override {
+    Take(steps_.wrap);
+    return ViciousKms::Wrap(key, plaintext, context, call);
+  }
+  absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const KmsWrapped& wrapped, const KmsContext& context,
+                                     const KmsCall& call) override {
+    Take(steps_.unwrap);
+    return ViciousKms::Unwrap(key, wrapped, context, call);
+  }
+
+ private:
+  void Take(absl::Duration time) {
+    clock_.Advance(time);
+    ++calls_;
+  }
+
+  FakeClock& clock_;
+  const Steps steps_;
+  int& calls_;
+};
+
+struct SlowTest {
+  absl::Status status;
+  std::vector<KeyTestStep> steps;
+  int calls = 0;
+  absl::Duration took;
+};
+SlowTest TestSlowly(const SlowKms::Steps& times) {
+  FakeClock clock;
+  const absl::Duration start = clock.BootTime();
+  SlowTest test;
+  KmsSet set;
+  set.Add(std::make_unique<SlowKms>(clock, times, test.calls));
+  test.status = TestKey(set, kKey, {{"a", "b"}}, &test.steps, {.clock = &clock});
+  test.took = clock.BootTime() - start;
+  return test;
+}
+
+TEST(KeyTestTest, BeginsNoFurtherStepAfterNineSecondsAndNamesTheSlowest) {
+  const SlowTest test = TestSlowly({.credentials = absl::Milliseconds(200), .wrap = absl::Milliseconds(500), .unwrap = absl::Seconds(8.3)});
+  EXPECT_EQ(FailureClassOf(test.status), FailureClass::kUnreachable);
+  EXPECT_EQ(test.status.message(), "the key test took longer than 9 s, of which unwrap 8.3 s: the KMS is slow or far away");
+  EXPECT_EQ(test.calls, 4);
+  ASSERT_EQ(test.steps.size(), 7U);
+  EXPECT_EQ(test.steps[5].name, "unwrap");
+  EXPECT_TRUE(test.steps[5].ok);
+  EXPECT_EQ(test.steps[5].took, absl::Seconds(8.3));
+  EXPECT_EQ(test.steps[6].name, "context");
+  EXPECT_FALSE(test.steps[6].ok);
+}
+
+TEST(KeyTestTest, StopsAtWhicheverStepWouldHaveComeNext) {
+  const absl::Duration most = absl::Seconds(10);
+  EXPECT_EQ(TestSlowly({.identity = most}).steps.back().name, "describe");
+  EXPECT_THAT(TestSlowly({.identity = most}).status, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("of which identity 10.0 s")));
+  EXPECT_EQ(TestSlowly({.describe = most}).steps.back().name, "wrap");
+  EXPECT_EQ(TestSlowly({.wrap = most}).steps.back().name, "unwrap");
+  EXPECT_EQ(TestSlowly({.describe = absl::Seconds(9)}).calls, 2);
+}
+
+TEST(KeyTestTest, EndsWithinTwentySecondsHoweverSlowTheStepsAre) {
+  const absl::Duration most = absl::Seconds(10), nearly = absl::Seconds(8.999);
+  for (const SlowKms::Steps& times : {SlowKms::Steps{most, {}, most, most, most}, SlowKms::Steps{nearly, {}, most, most, most},
+                                      SlowKms::Steps{{}, {}, nearly, most, most}, SlowKms::Steps{{}, {}, {}, nearly, most}}) {
+    const SlowTest test = TestSlowly(times);
+    EXPECT_EQ(FailureClassOf(test.status), FailureClass::kUnreachable);
+    EXPECT_LT(test.took, absl::Seconds(20));
+  }
+}
+
+TEST(KeyTestTest, LetsALastStepThatWasBegunInTimeFinish) {
+  LK_EXPECT_OK(TestSlowly({.describe = absl::Seconds(4), .unwrap = absl::Seconds(4)}).status);
+}
+
 TEST(KmsConfigTest, HasAwsAlwaysAndLocalWhereConnectionsAreNamed) {
   const KmsSet without = BuildKmsSet({});
   LK_EXPECT_OK(without.For({.type = "AWS_KMS"}));
