@@ -39,7 +39,6 @@ struct Plan {
 constexpr double kMostOverheadMs = 1;
 // One, and what jitter and the ends of a short measurement do to it.
 constexpr double kMostPerInterval = 1.15;
-constexpr int kOneByOne = 5;
 constexpr absl::Duration kDistance = absl::Milliseconds(30);
 
 struct Measure {
@@ -288,15 +287,16 @@ class Bench {
     absl::Status failed;
     // After what its callbacks use, so that it goes before.
     const auto desk = KeyDesk::Start(options);
+    const auto other_desk = KeyDesk::Start(options);
     const auto await = [&](const std::function<bool()>& reached) -> absl::Status {
       std::unique_lock lock(mutex);
       return changed.wait_for(lock, std::chrono::seconds(60), reached) ? absl::OkStatus()
                                                                        : absl::DeadlineExceededError("the desk is silent");
     };
 
-    const auto open = [&](int volumes) {
+    const auto open = [&](KeyDesk& at, int volumes) {
       for (int i = 0; i < volumes; ++i) {
-        desk->Fetch(kek, provider.key, [&](const absl::StatusOr<FreshKek>& fresh) {
+        at.Fetch(kek, provider.key, [&](const absl::StatusOr<FreshKek>& fresh) {
           const std::lock_guard lock(mutex);
           ++opened;
           if (!fresh.ok()) failed = fresh.status();
@@ -305,13 +305,16 @@ class Bench {
       }
     };
     RETURN_IF_ERROR(Asked().status());
-    for (int i = 1; i <= kOneByOne; ++i) {
-      open(1);
+    for (int i = 1; i <= plan_.volumes; ++i) {
+      open(*other_desk, 1);
       RETURN_IF_ERROR(await([&] { return opened == i; }));
     }
-    Measure one_by_one{.name = absl::StrCat(provider.cloud, ": ", kOneByOne, " volumes of one KEK opened one after the other"),
-                       .unit = "calls"};
+    other_desk->Stop();
+    Measure one_by_one{.name = absl::StrCat(provider.cloud, ": ", plan_.volumes, " volumes of one KEK opened one after the other"),
+                       .unit = "calls",
+                       .target = "1"};
     ASSIGN_OR_RETURN(one_by_one.value, Count(one_by_one.name));
+    one_by_one.met = one_by_one.value == 1;
     Print(one_by_one);
 
     // What a host does when it starts. The service answers after as long as one does that is not on this machine.
@@ -323,7 +326,7 @@ class Bench {
                                     {"standing", true}})
                         .status());
     opened = 0;
-    open(plan_.volumes);
+    open(*desk, plan_.volumes);
     RETURN_IF_ERROR(await([&] { return opened == plan_.volumes; }));
     RETURN_IF_ERROR(admin_->ClearFaults().status());
     Measure opening{

@@ -29,10 +29,16 @@ struct Desk {
   KeyReport report;
   std::map<std::string, LeaseWatch> watches;
   std::vector<Waiter> waiters;
+  std::optional<FreshKek> fresh;  // of the last answer, while it is given out
   // Of the thread that has set `busy`.
   absl::Duration facts_due;
   LeaseKeeper::Outcome::Kind last_kind = LeaseKeeper::Outcome::kNothing;
 };
+
+absl::StatusOr<FreshKek> CopyOf(const Kek& kek, absl::Duration asked_at) {
+  ASSIGN_OR_RETURN(Kek copy, Kek::FromBytes(kek.bytes().Clone(), kek.context()));
+  return FreshKek{std::move(copy), asked_at};
+}
 
 std::string TimeText(const std::optional<absl::Time>& time) { return time ? latchkey::FormatTime(*time) : ""; }
 
@@ -86,9 +92,9 @@ class PooledKeyDesk : public KeyDesk {
     {
       const std::lock_guard lock(mutex_);
       Desk& desk = DeskFor(kek, root);
+      DropOld(desk, options_.clock->BootTime());
       desk.waiters.push_back({std::move(done)});
-      // Asking sooner than the keeper wants to would be no confirmation of a refusal, and no kindness to a KMS in trouble.
-      if (!desk.busy && desk.report.health.ok) desk.keeper.Hurry();
+      if (!desk.fresh) HurryFor(desk);
     }
     wake_.notify_one();
   }
@@ -158,7 +164,39 @@ class PooledKeyDesk : public KeyDesk {
     }
   }
 
-  static bool Idle(const Desk& desk) { return desk.watches.empty() && desk.waiters.empty() && !desk.busy; }
+  static bool Wanted(const Desk& desk) { return !desk.watches.empty() || !desk.waiters.empty(); }
+  static bool Idle(const Desk& desk) { return !Wanted(desk) && !desk.busy && !desk.fresh; }
+
+  // Asking sooner than the keeper wants to would be no confirmation of a refusal, and no kindness to a KMS in trouble.
+  static void HurryFor(Desk& desk) {
+    if (!desk.waiters.empty() && !desk.busy && desk.report.health.ok) desk.keeper.Hurry();
+  }
+
+  void DropOld(Desk& desk, absl::Duration now) const {
+    if (!desk.fresh || now - desk.fresh->asked_at <= options_.keep_fresh) return;
+    desk.fresh.reset();
+    HurryFor(desk);
+  }
+
+  // To those who wait for a KEK that may still be given out. What is kept too long goes. Unlocks for a while when there is somebody.
+  bool GiveFresh(std::unique_lock<std::mutex>& lock) {
+    const absl::Duration now = options_.clock->BootTime();
+    std::vector<std::pair<Waiter, absl::StatusOr<FreshKek>>> served;
+    for (auto it = desks_.begin(); it != desks_.end();) {
+      Desk& desk = *it->second;
+      DropOld(desk, now);
+      if (desk.fresh) {
+        for (Waiter& waiter : desk.waiters) served.emplace_back(std::move(waiter), CopyOf(desk.fresh->kek, desk.fresh->asked_at));
+        desk.waiters.clear();
+      }
+      it = Idle(desk) ? desks_.erase(it) : std::next(it);
+    }
+    if (served.empty()) return false;
+    lock.unlock();
+    for (auto& [waiter, kek] : served) waiter.done(std::move(kek));
+    lock.lock();
+    return true;
+  }
 
   void Post(std::function<void()> job) {
     {
@@ -172,7 +210,7 @@ class PooledKeyDesk : public KeyDesk {
   std::shared_ptr<Desk> NextDue(absl::Duration now, absl::Duration& next) {
     std::shared_ptr<Desk> found;
     for (const auto& [id, desk] : desks_) {
-      if (desk->busy || Idle(*desk)) continue;
+      if (desk->busy || !Wanted(*desk)) continue;
       if (const auto busy = busy_roots_.find(desk->root.uri); busy != busy_roots_.end() && busy->second >= options_.most_per_root) continue;
       if (desk->keeper.Due() > now) {
         next = std::min(next, desk->keeper.Due());
@@ -186,6 +224,7 @@ class PooledKeyDesk : public KeyDesk {
   void Work() {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
+      if (GiveFresh(lock)) continue;
       if (!jobs_.empty() && running_jobs_ < std::max(1, options_.threads / 3)) {
         const std::function<void()> job = std::move(jobs_.front());
         jobs_.pop_front();
@@ -217,6 +256,11 @@ class PooledKeyDesk : public KeyDesk {
     }
   }
 
+  absl::StatusOr<FreshKek> Kept(const LeaseKeeper::Outcome& outcome) const {
+    if (outcome.kind != LeaseKeeper::Outcome::kRenew || options_.keep_fresh <= absl::ZeroDuration()) return Unavailable("none");
+    return CopyOf(*outcome.kek, outcome.asked_at);
+  }
+
   void Ask(Desk& desk) {
     LeaseKeeper::Outcome outcome =
         desk.keeper.Check([&](const KmsCall& call) { return UnwrapKek(*options_.kms, desk.kek, desk.root, call); });
@@ -231,6 +275,8 @@ class PooledKeyDesk : public KeyDesk {
                      .refused = outcome.kind == LeaseKeeper::Outcome::kSeal || desk.keeper.health().confirmed};
       watches = desk.watches;
       waiters.swap(desk.waiters);
+      desk.fresh.reset();
+      if (auto copy = Kept(outcome); copy.ok()) desk.fresh = *std::move(copy);
       Count(outcome);
       if (before.ok != desk.report.health.ok || before.failure != desk.report.health.failure) {
         Log(desk.report.health.ok ? LogLevel::kInfo : LogLevel::kWarning,
@@ -252,16 +298,7 @@ class PooledKeyDesk : public KeyDesk {
       }
     }
     for (Waiter& waiter : waiters) {
-      if (outcome.kind != LeaseKeeper::Outcome::kRenew) {
-        waiter.done(outcome.status);
-        continue;
-      }
-      auto copy = Kek::FromBytes(outcome.kek->bytes().Clone(), outcome.kek->context());
-      if (copy.ok()) {
-        waiter.done(FreshKek{*std::move(copy), outcome.asked_at});
-      } else {
-        waiter.done(copy.status());
-      }
+      waiter.done(outcome.kind == LeaseKeeper::Outcome::kRenew ? CopyOf(*outcome.kek, outcome.asked_at) : outcome.status);
     }
     for (const auto& [node_id, watch] : watches) {
       if (watch.changed) watch.changed();

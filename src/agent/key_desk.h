@@ -60,6 +60,9 @@ class KeyDesk {
     int most_per_root = 2;
     // How often the KMS is asked about a key beside being asked to unwrap; reads are scarce at some of them.
     absl::Duration facts_interval = absl::Hours(1);
+    // How long after the call a KEK may still be given to whoever fetches it, so that a host which opens its volumes one after another asks
+    // once. Far below the check interval: no volume opens that a lease would not have kept open. Wiped then, or at the first failure.
+    absl::Duration keep_fresh = absl::Seconds(5);
     // Pins of this host, applied to keys that the server wants tested.
     std::function<absl::Status(const RootKey&)> allowed;
   };
@@ -71,7 +74,7 @@ class KeyDesk {
   virtual void Watch(const std::string& node_id, LeaseWatch watch) = 0;
   virtual void Unwatch(const std::string& node_id) = 0;
   // The next answer about this KEK: at once while it is healthy or was never asked about, otherwise when the keeper asks next (asking more
-  // often would not be a confirmation). The KEK is freshly unwrapped.
+  // often would not be a confirmation). The KEK was unwrapped just now, or not longer than keep_fresh ago.
   virtual void Fetch(const WrappedKek& kek, const RootKey& root, std::function<void(absl::StatusOr<FreshKek>)> done) = 0;
   // Makes a KEK under `root`; `previous` from generation 2.
   virtual void Mint(const RootKey& root, const KekContext& context, std::optional<Kek> previous,

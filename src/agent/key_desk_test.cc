@@ -36,9 +36,12 @@ class KeyDeskTest : public testing::Test {
     EXPECT_THAT(minted, IsOk());
     return *minted;
   }
-  void Start(std::vector<absl::Duration> confirm_after = {absl::Milliseconds(10), absl::Milliseconds(20)}) {
+  void Start(std::vector<absl::Duration> confirm_after = {absl::Milliseconds(10), absl::Milliseconds(20)},
+             absl::Duration keep_fresh = absl::ZeroDuration(), Clock& clock = Clock::Real()) {
     KeyDesk::Options options;
     options.kms = &kms_set_;
+    options.clock = &clock;
+    options.keep_fresh = keep_fresh;
     options.policy = {
         .check_interval = absl::Milliseconds(30), .confirm_after = std::move(confirm_after), .retry_base = absl::Milliseconds(10)};
     options.allowed = [](const RootKey& root) {
@@ -162,6 +165,51 @@ TEST_F(KeyDeskTest, FetchGivesAFreshKekOrTheFailure) {
   desk_->Fetch(kek_, kek_.root, [&](absl::StatusOr<FreshKek> f) { failed.set_value(FailureClassOf(f.status())); });
   ASSERT_TRUE(Arrives(failure));
   EXPECT_EQ(failure.get(), FailureClass::kDisabled);
+}
+
+TEST_F(KeyDeskTest, VolumesOpenedOneAfterAnotherAreOneCall) {
+  FakeClock clock;
+  Start({absl::Hours(1)}, absl::Seconds(5), clock);
+  const auto fetch = [&] {
+    std::promise<absl::StatusOr<FreshKek>> got;
+    auto arrived = got.get_future();
+    desk_->Fetch(kek_, kek_.root, [&](absl::StatusOr<FreshKek> fresh) { got.set_value(std::move(fresh)); });
+    EXPECT_TRUE(Arrives(arrived));
+    return arrived.get();
+  };
+  const size_t before = kms_->calls();
+  const absl::Duration asked = clock.BootTime();
+  for (int i = 0; i < 20; ++i) {
+    const auto fresh = fetch();
+    ASSERT_THAT(fresh, IsOk());
+    EXPECT_EQ(fresh->kek.id(), kek_.id);
+    // Its lease counts from the call, not from the moment when it was given out.
+    EXPECT_EQ(fresh->asked_at, asked);
+    clock.Advance(absl::Milliseconds(200));
+  }
+  EXPECT_EQ(kms_->calls() - before, 1u);
+
+  clock.Advance(absl::Seconds(2));
+  ASSERT_THAT(fetch(), IsOk());
+  EXPECT_EQ(kms_->calls() - before, 2u);
+}
+
+TEST_F(KeyDeskTest, ARefusalEndsWhatIsGivenOut) {
+  Start({absl::Hours(1)}, absl::Hours(1));
+  desk_->Watch("n1", WatchOn(kek_));
+  ASSERT_TRUE(Await([this] { return !renewed_.empty(); }));
+  kms_->Fail("local://a", FailureClass::kDisabled);
+  ASSERT_TRUE(Await([this] { return desk_->counters().refusals == 1; }));
+  std::promise<void> got;
+  auto arrived = got.get_future();
+  desk_->Fetch(kek_, kek_.root, [&](const absl::StatusOr<FreshKek>& fresh) {
+    EXPECT_EQ(FailureClassOf(fresh.status()), FailureClass::kDisabled);
+    got.set_value();
+  });
+  // It waits for the keeper's next question, an hour from now.
+  EXPECT_EQ(arrived.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  desk_->Unwatch("n1");
+  desk_->Stop();
 }
 
 TEST_F(KeyDeskTest, ASlowKmsDelaysNobodyElse) {
