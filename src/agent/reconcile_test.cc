@@ -1,73 +1,10 @@
-#include "agent/reconcile.h"
-
-#include "base/testing.h"
+#include "agent/reconcile_testing.h"
 
 namespace latchkey {
 namespace {
 
 using testing::IsEmpty;
 using testing::StartsWith;
-
-constexpr char kNode[] = "11111111-1111-4111-8111-111111111111";
-constexpr char kVolume[] = "22222222-2222-4222-8222-222222222222";
-constexpr char kOtherVolume[] = "33333333-3333-4333-8333-333333333333";
-
-WrappedKek Record(int64_t generation, const std::string& uri = "local://escrow") {
-  WrappedKek kek;
-  kek.id = absl::StrCat("kek", generation);
-  kek.context.generation = generation;
-  kek.root = {.type = "LOCAL", .uri = uri, .auth_principal = "", .external_id = ""};
-  return kek;
-}
-
-// A node that was made before and shall run: everything else is said by the tests.
-struct Case {
-  Case() {
-    DesiredNode desired;
-    desired.node_id = kNode;
-    desired.volume_id = kVolume;
-    desired.engine = "postgresql";
-    desired.generation = 5;
-    desired.wrapped_keks = {Record(1)};
-    desired.root = Record(1).root;
-    in.record.node_id = kNode;
-    in.record.volume_id = kVolume;
-    in.record.volume_created = true;
-    in.record.engine_initialised = true;
-    in.record.highest_generation = 5;
-    in.record.desired = desired;
-    in.now = absl::Hours(5);
-    in.stop_before_lease_end = absl::Seconds(30);
-    File();
-  }
-  DesiredNode& desired() { return *in.record.desired; }
-  Case& NeverMade() {
-    desired().volume_id.clear();
-    in.record.volume_id.clear();
-    in.record.volume_created = in.record.engine_initialised = false;
-    in.volume = {};
-    return *this;
-  }
-  Case& File(const std::string& id = kVolume, const std::string& kek = "kek1") {
-    in.volume.file = VolumeFacts::File::kThere;
-    in.volume.volume_id = id;
-    in.volume.deks = {{.id = "dek1", .generation = 1, .kek_id = kek, .current = true}};
-    return *this;
-  }
-  Case& Open() {
-    in.volume.daemon = in.volume.open = in.volume.mounted = true;
-    in.volume.lease_end = in.now + absl::Hours(1);
-    in.engine.has_data = true;
-    return *this;
-  }
-  Case& Running() {
-    Open();
-    in.engine = {.running = true, .known_to_volume = true, .answers = true};
-    return *this;
-  }
-  Decision Decide() const { return Reconcile(in); }
-  Inputs in;
-};
 
 TEST(ReconcileTest, ANewNodeFirstGetsAKek) {
   Case c;
@@ -238,54 +175,6 @@ TEST_P(RestTest, DoesNotOpenWhateverTheKeySays) {
 
 INSTANTIATE_TEST_SUITE_P(Reasons, RestTest, testing::Values("PAUSED", "REVOKED", "DELETED"));
 
-TEST(ReconcileTest, DeletesOnlyWhatIsNamedByNodeAndVolume) {
-  Case c;
-  c.desired().deleted = true;
-  EXPECT_EQ(c.Decide().action, Action::kDelete);
-  for (const char* other : {kOtherVolume, ""}) {
-    c.desired().volume_id = other;
-    EXPECT_EQ(c.Decide().action, Action::kNone);
-    EXPECT_THAT(c.Decide().problem, StartsWith("DELETE_REFUSED"));
-    EXPECT_FALSE(c.Decide().applied);
-  }
-}
-
-TEST(ReconcileTest, DeletesNothingThatIsNotThereOrIsAnother) {
-  Case c;
-  c.desired().deleted = true;
-  c.File(kOtherVolume);
-  EXPECT_EQ(c.Decide().action, Action::kNone);
-  EXPECT_THAT(c.Decide().problem, StartsWith("DELETE_REFUSED: the folder holds another volume"));
-
-  c.in.volume = {};
-  EXPECT_EQ(c.Decide().action, Action::kNone) << "its disk may only not be mounted";
-  EXPECT_THAT(c.Decide().problem, StartsWith("VOLUME_MISSING"));
-  EXPECT_FALSE(c.Decide().applied);
-  EXPECT_EQ(VolumeStateOf(c.in, Action::kNone), VolumeState::kMissing);
-
-  c.in.record.deleting = true;
-  EXPECT_EQ(c.Decide().action, Action::kDelete) << "it has begun";
-  c.File(kOtherVolume);
-  EXPECT_EQ(c.Decide().action, Action::kNone) << "but not with another";
-
-  c.in.volume.file = VolumeFacts::File::kUnreadable;
-  EXPECT_EQ(c.Decide().action, Action::kNone);
-  EXPECT_THAT(c.Decide().problem, StartsWith("VOLUME_UNREADABLE"));
-
-  Case never;
-  never.NeverMade().desired().deleted = true;
-  EXPECT_EQ(never.Decide().action, Action::kDelete);
-}
-
-TEST(ReconcileTest, WhatIsHalfDeletedIsNotMadeAgain) {
-  Case c;
-  c.in.record.deleting = true;
-  c.in.record.volume_created = false;
-  c.in.volume = {};
-  EXPECT_EQ(c.Decide().action, Action::kNone);
-  EXPECT_THAT(c.Decide().problem, StartsWith("DELETED"));
-}
-
 TEST(ReconcileTest, AShortSilenceOfTheDaemonStopsNothing) {
   Case c;
   c.Running().in.volume.silent = true;
@@ -324,39 +213,6 @@ TEST(ReconcileTest, NoEngineIsPutOnABareMountPoint) {
     EXPECT_THAT(c.Decide().problem, StartsWith("MOUNT_MISSING"));
     EXPECT_FALSE(c.Decide().applied);
   }
-}
-
-TEST(ReconcileTest, ATombstoneIsNotMadeAgain) {
-  Case c;
-  c.in.record.deleted = true;
-  c.in.volume = {};
-  c.desired().volume_id.clear();
-  EXPECT_EQ(c.Decide().action, Action::kNone);
-  EXPECT_THAT(c.Decide().problem, StartsWith("DELETED"));
-  c.desired().deleted = true;
-  EXPECT_TRUE(c.Decide().applied);
-  EXPECT_EQ(VolumeStateOf(c.in, Action::kNone), VolumeState::kDeleted);
-}
-
-TEST(ReconcileTest, AStrayIsLeftAsItIs) {
-  Case c;
-  c.Running().in.stray = true;
-  EXPECT_EQ(c.Decide().action, Action::kNone);
-  EXPECT_EQ(c.Decide().lease->id, "kek1") << "its lease is still renewed";
-
-  Case deleted;
-  deleted.desired().deleted = true;
-  deleted.in.stray = true;
-  EXPECT_EQ(deleted.Decide().action, Action::kNone) << "nothing is deleted by silence";
-
-  Case fresh;
-  fresh.NeverMade().in.stray = true;
-  EXPECT_EQ(fresh.Decide().action, Action::kNone);
-
-  Case mint;
-  mint.Running().in.stray = true;
-  mint.desired().kek_generation = 2;
-  EXPECT_FALSE(mint.Decide().mint);
 }
 
 TEST(ReconcileTest, ARefusalOfTheKmsStopsAndSeals) {

@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/status.h"
-#include "base/toml.h"
+#include "base/toml_reader.h"
 #include "http/server.h"
 
 namespace latchkey {
@@ -16,115 +16,24 @@ namespace {
 
 constexpr size_t kLongestFile = 1 << 20;
 
-// Reads one table; remembers the first fault, under "table.key".
-class TableReader {
- public:
-  TableReader(const toml::table& table, std::string name) : table_(table), name_(std::move(name)) {}
-
-  void Text(std::string_view key, std::string& out) {
-    if (const toml::node* node = Find(key)) {
-      if (const auto value = node->value_exact<std::string>()) {
-        out = *value;
-      } else {
-        Fault(key, "must be a string");
-      }
-    }
-  }
-  void Bool(std::string_view key, bool& out) {
-    if (const toml::node* node = Find(key)) {
-      if (const auto value = node->value_exact<bool>()) {
-        out = *value;
-      } else {
-        Fault(key, "must be true or false");
-      }
-    }
-  }
-  void Int(std::string_view key, int& out) {
-    if (const toml::node* node = Find(key)) {
-      const auto value = node->value_exact<int64_t>();
-      if (value && *value >= INT32_MIN && *value <= INT32_MAX) {
-        out = static_cast<int>(*value);
-      } else {
-        Fault(key, "must be a whole number");
-      }
-    }
-  }
-  void Number(std::string_view key, double& out) {
-    if (const toml::node* node = Find(key)) {
-      if (node->is_number()) {
-        out = *node->value<double>();
-      } else {
-        Fault(key, "must be a number");
-      }
-    }
-  }
-  void Texts(std::string_view key, std::vector<std::string>& out) {
-    const toml::node* node = Find(key);
-    if (node == nullptr) return;
-    const toml::array* array = node->as_array();
-    if (array == nullptr) return Fault(key, "must be a list of strings");
-    out.clear();
-    for (const toml::node& element : *array) {
-      if (const auto value = element.value_exact<std::string>()) {
-        out.push_back(*value);
-      } else {
-        Fault(key, "must be a list of strings");
-      }
-    }
-  }
-  // An empty string means the same as an absent key.
-  void Listen(std::string_view key, std::optional<ListenAddress>& out) {
-    std::string text;
-    Text(key, text);
-    if (text.empty()) return;
-    absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
-    if (!address.ok()) return Fault(key, FromAbsl(address.status().message()));
-    out = *std::move(address);
-  }
-  void Span(std::string_view key, absl::Duration& out) {
-    std::string text;
-    Text(key, text);
-    if (!text.empty() && !absl::ParseDuration(text, &out)) Fault(key, "must be a duration like \"20s\"");
-  }
-  void RefuseUnknown() {
-    for (const auto& [key, node] : table_) {
-      const std::string_view name = key.str();
-      if (std::find(seen_.begin(), seen_.end(), name) == seen_.end()) Fault(name, "is not a known key");
-    }
-  }
-  void Fault(std::string_view key, std::string_view what) {
-    if (status_.ok()) status_ = InvalidArgument(name_, name_.empty() ? "" : ".", ToAbsl(key), ": ", ToAbsl(what));
-  }
-  const toml::table* Table(std::string_view key) {
-    const toml::node* node = Find(key);
-    if (node == nullptr) return nullptr;
-    if (!node->is_table()) Fault(key, "must be a table");
-    return node->as_table();
-  }
-  const absl::Status& status() const { return status_; }
-
- private:
-  const toml::node* Find(std::string_view key) {
-    seen_.emplace_back(key);
-    return table_.get(key);
-  }
-
-  const toml::table& table_;
-  const std::string name_;
-  std::vector<std::string> seen_;
-  absl::Status status_;
-};
+// An empty string means the same as an absent key.
+void ReadListen(TableReader& reader, std::string_view key, std::optional<ListenAddress>& out) {
+  std::string text;
+  reader.String(key, text);
+  if (text.empty()) return;
+  absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text);
+  if (!address.ok()) return reader.Fault(key, FromAbsl(address.status().message()));
+  out = *std::move(address);
+}
 
 // Calls `read` with the table `name` if it is there, and refuses keys that `read` did not ask for.
 template <typename Read>
-absl::Status Section(TableReader& root, const std::string& name, Read read) {
+void Section(TableReader& root, absl::Status& fault, const std::string& name, Read read) {
   const toml::table* table = root.Table(name);
-  RETURN_IF_ERROR(root.status());
-  if (table == nullptr) return absl::OkStatus();
-  TableReader reader(*table, name);
+  if (table == nullptr) return;
+  TableReader reader(*table, name, fault);
   read(reader);
   reader.RefuseUnknown();
-  return reader.status();
 }
 
 void SetIf(const std::optional<ListenAddress>& from, ListenAddress& to) {
@@ -132,53 +41,54 @@ void SetIf(const std::optional<ListenAddress>& from, ListenAddress& to) {
 }
 
 absl::Status ReadInto(const toml::table& table, ServerConfig& config) {
-  TableReader root(table, "");
-  RETURN_IF_ERROR(Section(root, "public", [&](TableReader& r) {
+  absl::Status fault;
+  TableReader root(table, "", fault);
+  Section(root, fault, "public", [&](TableReader& r) {
     std::optional<ListenAddress> listen;
-    r.Listen("listen", listen);
+    ReadListen(r, "listen", listen);
     SetIf(listen, config.public_listen);
-    r.Text("certificate_file", config.public_certificate_file);
-    r.Text("private_key_file", config.public_private_key_file);
+    r.String("certificate_file", config.public_certificate_file);
+    r.String("private_key_file", config.public_private_key_file);
     r.Bool("i_accept_plaintext_off_loopback", config.i_accept_plaintext_off_loopback);
     r.Int("handler_threads", config.handler_threads);
     r.Number("requests_per_second_per_key", config.requests_per_second_per_key);
-  }));
-  RETURN_IF_ERROR(Section(root, "agents", [&](TableReader& r) {
+  });
+  Section(root, fault, "agents", [&](TableReader& r) {
     std::optional<ListenAddress> listen;
-    r.Listen("listen", listen);
+    ReadListen(r, "listen", listen);
     SetIf(listen, config.agent_listen);
-    r.Texts("names", config.agent_names);
-  }));
-  RETURN_IF_ERROR(Section(root, "health", [&](TableReader& r) {
-    r.Listen("listen", config.health_listen);
+    r.Strings("names", config.agent_names);
+  });
+  Section(root, fault, "health", [&](TableReader& r) {
+    ReadListen(r, "listen", config.health_listen);
     r.Bool("i_accept_plaintext_off_loopback", config.i_accept_plaintext_health_off_loopback);
-  }));
-  RETURN_IF_ERROR(Section(root, "store", [&](TableReader& r) { r.Text("path", config.store_path); }));
-  RETURN_IF_ERROR(Section(root, "escrow", [&](TableReader& r) {
-    r.Text("type", config.escrow.type);
-    r.Text("uri", config.escrow.uri);
-    r.Text("auth_principal", config.escrow.auth_principal);
-  }));
-  RETURN_IF_ERROR(Section(root, "organization", [&](TableReader& r) {
-    r.Text("name", config.organization_name);
-    r.Text("account_id", config.account_id);
-  }));
-  RETURN_IF_ERROR(Section(root, "keys", [&](TableReader& r) {
-    r.Span("test_timeout", config.key_test_timeout);
+  });
+  Section(root, fault, "store", [&](TableReader& r) { r.String("path", config.store_path); });
+  Section(root, fault, "escrow", [&](TableReader& r) {
+    r.String("type", config.escrow.type);
+    r.String("uri", config.escrow.uri);
+    r.String("auth_principal", config.escrow.auth_principal);
+  });
+  Section(root, fault, "organization", [&](TableReader& r) {
+    r.String("name", config.organization_name);
+    r.String("account_id", config.account_id);
+  });
+  Section(root, fault, "keys", [&](TableReader& r) {
+    r.Duration("test_timeout", config.key_test_timeout);
     r.Bool("rewrap_new_versions", config.rewrap_new_versions);
-  }));
-  RETURN_IF_ERROR(Section(root, "log", [&](TableReader& r) {
+  });
+  Section(root, fault, "log", [&](TableReader& r) {
     std::string level = "info";
-    r.Text("level", level);
-    r.Text("file", config.log_file);
+    r.String("level", level);
+    r.String("file", config.log_file);
     constexpr std::pair<std::string_view, LogLevel> kLevels[] = {
         {"debug", LogLevel::kDebug}, {"info", LogLevel::kInfo}, {"warning", LogLevel::kWarning}, {"error", LogLevel::kError}};
     const auto* found = std::find_if(std::begin(kLevels), std::end(kLevels), [&](const auto& entry) { return entry.first == level; });
     if (found == std::end(kLevels)) return r.Fault("level", "must be debug, info, warning or error");
     config.log_level = found->second;
-  }));
+  });
   root.RefuseUnknown();
-  return root.status();
+  return fault;
 }
 
 }  // namespace

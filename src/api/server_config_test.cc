@@ -63,8 +63,8 @@ TEST(ServerConfigTest, ReadsEveryKey) {
 
 TEST(ServerConfigTest, AFaultNamesItsKey) {
   const std::pair<const char*, const char*> kBad[] = {
-      {"[public]\nlissten = \"x\"\n", "public.lissten: is not a known key"},
-      {"[pubic]\n", "pubic: is not a known key"},
+      {"[public]\nlissten = \"x\"\n", "public.lissten: is not a setting"},
+      {"[pubic]\n", "pubic: is not a setting"},
       {"public = 3\n", "public: must be a table"},
       {"[keys]\nrewrap_new_versions = \"yes\"\n", "keys.rewrap_new_versions: must be true or false"},
       {"[public]\nlisten = 8080\n", "public.listen: must be a string"},
@@ -78,7 +78,7 @@ TEST(ServerConfigTest, AFaultNamesItsKey) {
       {"[public]\ncertificate_file = \"/c\"\n", "public.private_key_file: is required"},
       {"[agents]\nnames = \"a\"\n", "agents.names: must be a list of strings"},
       {"[agents]\nnames = []\n", "agents.names: must have at least one"},
-      {"[keys]\ntest_timeout = \"0s\"\n", "keys.test_timeout: must be 1s to 60s"},
+      {"[keys]\ntest_timeout = \"90s\"\n", "keys.test_timeout: must be 1s to 60s"},
       {"[keys]\ntest_timeout = \"soon\"\n", "keys.test_timeout: must be a duration"},
       {"[log]\nlevel = \"loud\"\n", "log.level: must be debug"},
       {"[public\n", "line 1"},

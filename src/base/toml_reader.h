@@ -49,6 +49,29 @@ class TableReader {
       }
     }
   }
+  void Number(std::string_view name, double& out) {
+    if (const toml::node* node = Find(name)) {
+      if (node->is_number()) {
+        out = *node->value<double>();
+      } else {
+        Fault(name, "must be a number");
+      }
+    }
+  }
+  void Strings(std::string_view name, std::vector<std::string>& out) {
+    const toml::node* node = Find(name);
+    if (node == nullptr) return;
+    const toml::array* array = node->as_array();
+    if (array == nullptr) return Fault(name, "must be a list of strings");
+    out.clear();
+    for (const toml::node& element : *array) {
+      if (const auto value = element.value_exact<std::string>()) {
+        out.push_back(*value);
+      } else {
+        Fault(name, "must be a list of strings");
+      }
+    }
+  }
   void Duration(std::string_view name, absl::Duration& out) {
     std::string text;
     const bool there = table_.contains(name);
