@@ -12,42 +12,9 @@ namespace latchkey {
 namespace {
 
 constexpr size_t kMaxPlaintext = 190;
-constexpr size_t kMaxCiphertext = 6144;
 constexpr absl::Duration kRenewBefore = absl::Minutes(5);
 // What a description waits for what is only good to know.
 constexpr absl::Duration kRotationPatience = absl::Seconds(2);
-
-// Why a key in this state cannot be used; nullopt when it can.
-std::optional<FailureClass> FailureOfState(std::string_view state) {
-  if (state == "Enabled" || state == "Updating") return std::nullopt;
-  if (state == "Disabled") return FailureClass::kDisabled;
-  if (state == "PendingDeletion" || state == "PendingReplicaDeletion") return FailureClass::kPendingDeletion;
-  if (state == "PendingImport") return FailureClass::kDestroyed;
-  if (state == "Unavailable" || state == "Creating") return FailureClass::kUnreachable;
-  return FailureClass::kAmbiguous;
-}
-
-KeyDescription Describe(const AwsKeyMetadata& metadata) {
-  KeyDescription description{.resolved_uri = metadata.arn,
-                             .state = metadata.key_state,
-                             .key_version = metadata.key_material_id,
-                             .deletion_date = metadata.deletion_date,
-                             .expires_at = metadata.valid_to,
-                             .protection_level = metadata.origin};
-  // A key of KMS's own is deleted after seven days at the earliest, and can be kept until then. Imported material can be deleted at once,
-  // and what happens in an external or CloudHSM key store KMS does not rule.
-  if (metadata.origin == "AWS_KMS") description.purge_protected = true;
-  if (metadata.key_usage != "ENCRYPT_DECRYPT" || metadata.key_spec != "SYMMETRIC_DEFAULT") {
-    description.failure = FailureClass::kUnsuitable;
-    description.unusable_because = absl::StrCat("it is a key of usage ", metadata.key_usage, " and kind ", metadata.key_spec,
-                                                ", not a symmetric one for encryption and decryption");
-    return description;
-  }
-  description.failure = FailureOfState(metadata.key_state);
-  description.usable = !description.failure;
-  if (description.failure) description.unusable_because = absl::StrCat("its state is ", metadata.key_state);
-  return description;
-}
 
 class AwsKms : public Kms {
  public:
@@ -69,7 +36,7 @@ class AwsKms : public Kms {
   absl::StatusOr<KeyDescription> Describe(const RootKey& key, const KmsCall& call) override {
     return WithTarget<KeyDescription>(key, call, [&](const KmsTarget& target, const CallBudget& budget) -> absl::StatusOr<KeyDescription> {
       ASSIGN_OR_RETURN(const AwsKeyMetadata metadata, KmsDescribeKey(transport_, target, key.uri, budget));
-      KeyDescription description = latchkey::Describe(metadata);
+      KeyDescription description = DescribeAwsKey(metadata);
       if (!description.usable) return description;
       // The owner may have left this right out, and key stores have no rotation: the description stands without.
       const CallBudget patience(std::min(kRotationPatience, budget.Remaining()));
@@ -107,7 +74,7 @@ class AwsKms : public Kms {
   absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const KmsWrapped& wrapped, const KmsContext& context,
                                      const KmsCall& call) override {
     const std::vector<uint8_t>& ciphertext = wrapped.ciphertext;
-    if (ciphertext.empty() || ciphertext.size() > kMaxCiphertext) {
+    if (ciphertext.empty() || ciphertext.size() > kMostAwsCiphertext) {
       return KmsError(FailureClass::kCorrupt, "the wrapped key has a length that AWS KMS does not make");
     }
     return WithTarget<SecretBytes>(key, call, [&](const KmsTarget& target, const CallBudget& budget) -> absl::StatusOr<SecretBytes> {
@@ -164,7 +131,7 @@ class AwsKms : public Kms {
     const auto metadata = KmsDescribeKey(transport_, target, key.uri, budget);
     if (metadata.ok()) {
       // The key is there and can be seen: what was refused is its use.
-      const FailureClass c = FailureOfState(metadata->key_state).value_or(FailureClass::kDenied);
+      const FailureClass c = FailureOfAwsState(metadata->key_state).value_or(FailureClass::kDenied);
       return WithFailureClass(Prefixed(ambiguous, absl::StrCat("the key's state is ", metadata->key_state)), c);
     }
     if (FailureClassOf(metadata.status()) == FailureClass::kDestroyed) return metadata.status();

@@ -4,11 +4,11 @@
 
 #include <absl/status/statusor.h>
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "kms/aws/answers.h"
 #include "kms/aws/transport.h"
 #include "kms/kms.h"
 
@@ -21,21 +21,6 @@ struct KmsTarget {
   SharedAwsCredentials credentials;
   bool fresh = false;
   bool configured = false;  // the endpoint is an override of the configuration's
-};
-
-struct KmsPlaintext {
-  SecretBytes bytes;
-  std::string key_material_id;
-};
-
-struct AwsKeyMetadata {
-  std::string arn, key_state, key_usage, key_spec, key_material_id, origin;
-  std::optional<absl::Time> deletion_date, valid_to;
-};
-
-struct AwsKeyRotation {
-  bool enabled = false;
-  std::optional<absl::Time> next;
 };
 
 // Every error carries its class. `key_arn` goes into every request, and an answer that names another key is CORRUPT.

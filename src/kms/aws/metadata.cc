@@ -4,8 +4,8 @@
 #include <array>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/status.h"
+#include "kms/aws/answers.h"
 #include "kms/kms.h"
 
 namespace latchkey {
@@ -19,7 +19,6 @@ constexpr std::string_view kRolesPath = "/latest/meta-data/iam/security-credenti
 constexpr std::string_view kTokenSeconds = "21600";
 constexpr absl::Duration kInstancePatience = absl::Seconds(2);
 constexpr size_t kMaxToken = 20'000;
-constexpr size_t kMaxRole = 64;
 
 absl::Status Identity(const std::string& what, std::string_view message) {
   return KmsError(FailureClass::kIdentity, absl::StrCat(what, ": ", ToAbsl(message)));
@@ -54,42 +53,6 @@ std::string_view HostOf(std::string_view url) {
   const bool good =
       port.empty() || (port.starts_with(':') && port.size() > 1 && port.find_first_not_of("0123456789", 1) == std::string_view::npos);
   return good ? host : std::string_view();
-}
-
-std::string Text(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains({name.data(), name.size()});
-  const json::string* text = value == nullptr ? nullptr : value->if_string();
-  return text == nullptr ? std::string() : std::string(text->data(), text->size());
-}
-
-// The text of a field, moved to where secrets live; it is wiped where it was.
-SecretBytes TakeSecret(json::object& object, std::string_view name) {
-  json::value* value = object.if_contains({name.data(), name.size()});
-  json::string* text = value == nullptr ? nullptr : value->if_string();
-  if (text == nullptr) return {};
-  SecretBytes secret = SecretBytes::CopyOf(std::string_view(text->data(), text->size()));
-  Wipe(text->data(), text->size());
-  return secret;
-}
-
-// Both services answer the same document; the instance's also says how it went ("Code": "Success"). Wipes the text.
-absl::StatusOr<SharedAwsCredentials> ReadCredentials(const std::string& what, std::string text) {
-  absl::StatusOr<json::object> answer = ParseJsonObject(text);
-  Wipe(text);
-  if (!answer.ok()) return Identity(what, "the answer is not a JSON object");
-  auto credentials = std::make_shared<AwsCredentials>();
-  credentials->access_key_id = Text(*answer, "AccessKeyId");
-  credentials->secret_access_key = TakeSecret(*answer, "SecretAccessKey");
-  credentials->session_token = TakeSecret(*answer, "Token");
-  if (const std::string code = Text(*answer, "Code"); !code.empty() && code != "Success") {
-    return Identity(
-        what, absl::StrCat("the role's credentials are not to be had: ", CleanWords(code), " ", CleanWords(Text(*answer, "Message"))));
-  }
-  std::string error;
-  const bool dated = absl::ParseTime(absl::RFC3339_full, Text(*answer, "Expiration"), &credentials->expires, &error);
-  const bool printable = IsPrintable(credentials->access_key_id) && IsPrintable(credentials->session_token.RevealText(SecretAccess{}));
-  if (!dated || !printable || credentials->secret_access_key.empty()) return Identity(what, "the answer holds no complete credentials");
-  return SharedAwsCredentials(std::move(credentials));
 }
 
 }  // namespace
@@ -166,8 +129,9 @@ absl::StatusOr<SharedAwsCredentials> AwsMachine::FromContainer(const CallBudget&
   ASSIGN_OR_RETURN(const SecretBytes token, AuthorizationToken());
   HttpHeaders headers = {{"accept", "application/json"}};
   if (!token.empty()) headers["authorization"] = std::string(token.RevealText(SecretAccess{}));
+  const absl::Time asked = call_.clock->Now();
   ASSIGN_OR_RETURN(std::string answer, Send(what, "GET", *url, std::move(headers), budget));
-  return ReadCredentials(what, std::move(answer));
+  return ReadMachineCredentials(answer, what, asked);
 }
 
 absl::StatusOr<SharedAwsCredentials> AwsMachine::FromInstance(const CallBudget& whole) {
@@ -187,15 +151,10 @@ absl::StatusOr<SharedAwsCredentials> AwsMachine::FromInstance(const CallBudget& 
   const auto headers = [&session] { return HttpHeaders{{"x-aws-ec2-metadata-token", std::string(session.RevealText(SecretAccess{}))}}; };
   ASSIGN_OR_RETURN(const std::string roles,
                    Send(what + ": the instance's role", "GET", absl::StrCat(base, ToAbsl(kRolesPath)), headers(), budget));
-  const std::string_view first = std::string_view(roles).substr(0, roles.find('\n'));
-  const std::string role(Trimmed(first));
-  const bool good = std::all_of(role.begin(), role.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("_+=,.@-").find(c) != std::string_view::npos;
-  });
-  if (role.empty() || role.size() > kMaxRole || !good) return Identity(what, "no role is attached to this instance");
+  ASSIGN_OR_RETURN(const std::string role, ReadInstanceRole(roles, what));
+  const absl::Time asked = call_.clock->Now();
   ASSIGN_OR_RETURN(std::string answer, Send(what, "GET", absl::StrCat(base, ToAbsl(kRolesPath), role), headers(), budget));
-  return ReadCredentials(what, std::move(answer));
+  return ReadMachineCredentials(answer, what, asked);
 }
 
 }  // namespace latchkey

@@ -1,43 +1,19 @@
 #include "kms/aws/sts.h"
 
 #include "base/status.h"
-#include "kms/aws/xml.h"
+#include "kms/aws/answers.h"
 #include "kms/kms.h"
 
 namespace latchkey {
 namespace {
 
 // The shortest that STS gives: what the owner takes away lives no longer than that anywhere.
-constexpr std::string_view kRoleSeconds = "900";
-constexpr std::string_view kIdentitySeconds = "3600";
+constexpr int64_t kRoleSeconds = 900;
+constexpr int64_t kIdentitySeconds = 3600;
 constexpr std::string_view kSessionName = "latchkey";
 
 void AppendParameter(std::string& form, std::string_view name, std::string_view value) {
   form.append("&").append(name).append("=").append(PercentEncode(value));
-}
-
-// Reads <Action>Response/<Action>Result/Credentials; wipes the answer.
-absl::StatusOr<SharedAwsCredentials> ReadCredentials(std::string answer, const std::string& action) {
-  const std::string response = action + "Response", result = action + "Result";
-  const auto text = [&](std::string_view name) {
-    return XmlText(answer, {std::string_view(response), std::string_view(result), "Credentials", name}).value_or("");
-  };
-  std::string secret = text("SecretAccessKey"), token = text("SessionToken");
-  auto credentials = std::make_shared<AwsCredentials>();
-  credentials->access_key_id = text("AccessKeyId");
-  credentials->secret_access_key = SecretBytes::CopyOf(std::string_view(secret));
-  credentials->session_token = SecretBytes::CopyOf(std::string_view(token));
-  const std::string expiration = text("Expiration");
-  Wipe(secret);
-  Wipe(token);
-  Wipe(answer);
-  std::string error;
-  const bool dated = absl::ParseTime(absl::RFC3339_full, expiration, &credentials->expires, &error);
-  if (!dated || credentials->access_key_id.empty() || credentials->secret_access_key.empty() || credentials->session_token.empty()) {
-    // Half an answer is no answer.
-    return KmsError(FailureClass::kUnreachable, absl::StrCat("AWS STS ", action, ": the answer holds no complete credentials"));
-  }
-  return SharedAwsCredentials(std::move(credentials));
 }
 
 AwsCall NewCall(const StsTarget& target, const std::string& action) {
@@ -61,13 +37,14 @@ absl::StatusOr<SharedAwsCredentials> AssumeRole(AwsTransport& transport, const S
   AwsCall call = NewCall(target, "AssumeRole");
   AppendParameter(call.body, "RoleArn", role_arn);
   AppendParameter(call.body, "RoleSessionName", kSessionName);
-  AppendParameter(call.body, "DurationSeconds", kRoleSeconds);
+  AppendParameter(call.body, "DurationSeconds", absl::StrCat(kRoleSeconds));
   if (!external_id.empty()) AppendParameter(call.body, "ExternalId", external_id);
   call.credentials = &identity;
   call.fresh = fresh;
   call.classify = ClassifyAssumeRoleError;
+  const absl::Time asked = transport.Now();
   ASSIGN_OR_RETURN(std::string answer, transport.Send(call, budget));
-  return ReadCredentials(std::move(answer), "AssumeRole");
+  return ReadStsCredentials(answer, "AssumeRole", asked, absl::Seconds(kRoleSeconds));
 }
 
 absl::StatusOr<SharedAwsCredentials> AssumeRoleWithWebIdentity(AwsTransport& transport, const StsTarget& target, std::string_view role_arn,
@@ -76,14 +53,15 @@ absl::StatusOr<SharedAwsCredentials> AssumeRoleWithWebIdentity(AwsTransport& tra
   AwsCall call = NewCall(target, "AssumeRoleWithWebIdentity");
   AppendParameter(call.body, "RoleArn", role_arn);
   AppendParameter(call.body, "RoleSessionName", session_name.empty() ? kSessionName : session_name);
-  AppendParameter(call.body, "DurationSeconds", kIdentitySeconds);
+  AppendParameter(call.body, "DurationSeconds", absl::StrCat(kIdentitySeconds));
   AppendParameter(call.body, "WebIdentityToken", token.RevealText(SecretAccess{}));
   call.secrets = {token.RevealText(SecretAccess{})};
   call.classify = ClassifyWebIdentityError;
+  const absl::Time asked = transport.Now();
   auto answer = transport.Send(call, budget);
   Wipe(call.body);
   RETURN_IF_ERROR(answer.status());
-  return ReadCredentials(*std::move(answer), "AssumeRoleWithWebIdentity");
+  return ReadStsCredentials(*answer, "AssumeRoleWithWebIdentity", asked, absl::Seconds(kIdentitySeconds));
 }
 
 }  // namespace latchkey

@@ -38,6 +38,8 @@ class AwsTransport {
   // its class.
   absl::StatusOr<std::string> Send(const AwsCall& call, const CallBudget& budget);
 
+  absl::Time Now() const { return clock_.Now(); }
+
  private:
   // True when the server's clock differs so much that the signature must have been refused for it; the offset is learnt.
   bool LearnSkew(const HttpResponse& response, absl::Time signed_at);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "kms/azure/answers.h"
 #include "kms/azure/identity.h"
 #include "kms/azure/key_id.h"
 #include "kms/azure/vault_client.h"
@@ -17,8 +18,6 @@ constexpr size_t kMaxPlaintext = 190;
 // OAEP with SHA-256: two hashes and two bytes (RFC 8017, 7.1.1).
 constexpr size_t kOaepOverhead = 66;
 constexpr size_t kBlock = 8;
-// Not valid yet within this time of our clock: the service's own clock decides, and it has some leeway.
-constexpr absl::Duration kNotBeforeLeeway = absl::Minutes(5);
 
 // AES key wrap takes multiples of 8 bytes: payload ‖ 0x80 ‖ zeros, always at least the one byte, so that there is one way back
 // (ISO/IEC 7816-4).
@@ -40,9 +39,6 @@ absl::StatusOr<SecretBytes> Unpad(const SecretBytes& padded) {
   return SecretBytes::CopyOf(bytes.first(size - 1));
 }
 
-bool IsRsa(const AzureKey& key) { return key.kty == "RSA" || key.kty == "RSA-HSM"; }
-bool IsAes(const AzureKey& key) { return key.kty == "oct-HSM"; }
-
 // Which algorithm made a wrapping of this size: an RSA key's are as long as its modulus (256 bytes and more), and padded payloads under AES
 // are shorter than that.
 std::optional<AzureAlgorithm> AlgorithmOf(size_t size) {
@@ -50,43 +46,6 @@ std::optional<AzureAlgorithm> AlgorithmOf(size_t size) {
   constexpr size_t kLeast = 5 * kBlock + kBlock, kMost = (kMaxPlaintext + kContextHashSize) / kBlock * kBlock + 2 * kBlock;
   if (size % kBlock == 0 && size >= kLeast && size <= kMost) return AzureAlgorithm::kA256Kw;
   return std::nullopt;
-}
-
-bool Permits(const AzureKey& key, std::string_view operation) {
-  return !key.has_operations || std::ranges::find(key.operations, operation) != key.operations.end();
-}
-
-// Why the key cannot be used for new wrappings; nothing is said about unwrapping, which only the service can judge.
-void Judge(const AzureKey& key, absl::Time now, KeyDescription& description) {
-  const auto cannot = [&](std::string_view state, FailureClass c, std::string why) {
-    description.state = std::string(state);
-    description.failure = c;
-    description.unusable_because = std::move(why);
-  };
-  if (!IsRsa(key) && !IsAes(key)) {
-    return cannot("Enabled", FailureClass::kUnsuitable,
-                  absl::StrCat("it is a key of type ", CleanWords(key.kty),
-                               "; RSA keys (2,048 bits and more) and oct-HSM keys of 256 bits are taken"));
-  }
-  if (!key.enabled) return cannot("Disabled", FailureClass::kDisabled, "it is disabled");
-  for (const char* operation : {"wrapKey", "unwrapKey"}) {
-    // The owner may take an operation from a key and give it back, as with a right.
-    if (!Permits(key, operation)) {
-      return cannot("Enabled", FailureClass::kDenied, absl::StrCat("its permitted operations do not hold ", operation));
-    }
-  }
-  // Outside of its dates a key wraps nothing more, but unwraps all the same. So this is not a refusal: kUnsuitable keeps such a key from
-  // being chosen, and seals nothing.
-  if (key.expires && *key.expires <= now) {
-    return cannot("Expired", FailureClass::kUnsuitable,
-                  absl::StrCat("it expired at ", latchkey::FormatTime(*key.expires), ": it unwraps, but wraps nothing more"));
-  }
-  if (key.not_before && *key.not_before > now + kNotBeforeLeeway) {
-    return cannot("NotYetValid", FailureClass::kUnsuitable,
-                  absl::StrCat("it is valid from ", latchkey::FormatTime(*key.not_before), " only"));
-  }
-  description.state = "Enabled";
-  description.usable = true;
 }
 
 class AzureKms : public Kms {
@@ -116,14 +75,7 @@ class AzureKms : public Kms {
                             .deletion_date = deleted->purged};
     }
     RETURN_IF_ERROR(found.status());
-    KeyDescription description{.resolved_uri = found->kid,
-                               .key_version = found->version,
-                               .expires_at = found->expires,
-                               .protection_level = CleanWords(found->kty)};
-    // "Recoverable", "CustomizedRecoverable+ProtectedSubscription", …: purge protection is on exactly where purging is not named.
-    if (!found->recovery_level.empty()) description.purge_protected = found->recovery_level.find("Purgeable") == std::string::npos;
-    Judge(*found, clock_.Now(), description);
-    return description;
+    return DescribeAzureKey(*found, clock_.Now());
   }
 
   absl::Status TestIdentity(const RootKey& key, const KeyTestStepDone& done) override {
@@ -146,11 +98,11 @@ class AzureKms : public Kms {
     target.key.version = found->version;
     SecretBytes payload = BindContext(plaintext, context);
     auto algorithm = AzureAlgorithm::kRsaOaep256;
-    if (IsAes(*found)) {
+    if (IsAesAzureKey(*found)) {
       algorithm = AzureAlgorithm::kA256Kw;
       payload = Pad(payload);
-    } else if (!IsRsa(*found)) {
-      return KmsError(FailureClass::kUnsuitable, absl::StrCat("uri: a key of type ", CleanWords(found->kty), " does not wrap keys"));
+    } else if (!IsRsaAzureKey(*found)) {
+      return KmsError(FailureClass::kUnsuitable, absl::StrCat("uri: a key of type ", found->kty, " does not wrap keys"));
     } else if (found->modulus_size != 0 && payload.size() + kOaepOverhead > found->modulus_size) {
       return KmsError(FailureClass::kUnsuitable,
                       absl::StrCat("plaintext: ", plaintext.size(), " bytes and their context are too long for an RSA key of ",

@@ -10,8 +10,8 @@
 #include "base/status.h"
 #include "crypto/certificate.h"
 #include "crypto/jwt.h"
+#include "kms/azure/answers.h"
 #include "kms/azure/errors.h"
-#include "kms/azure/json_fields.h"
 #include "kms/azure/key_id.h"
 
 namespace latchkey {
@@ -19,7 +19,7 @@ namespace {
 
 constexpr absl::Duration kRenewBefore = absl::Minutes(5);
 constexpr absl::Duration kAssertionLife = absl::Minutes(10);
-constexpr size_t kMaxSecretFile = 64 << 10, kMaxToken = 24 << 10, kRoomForForm = 128 << 10;
+constexpr size_t kMaxSecretFile = 64 << 10, kRoomForForm = 128 << 10;
 
 absl::Status Identity(std::string_view message) {
   return KmsError(FailureClass::kIdentity, absl::StrCat("our own Azure credentials: ", ToAbsl(message)));
@@ -54,11 +54,6 @@ std::string WithoutSlash(std::string url) {
 KmsCallOptions ForMachine(KmsCallOptions options) {
   options.attempt_timeout = std::min(options.attempt_timeout, absl::Seconds(2));
   return options;
-}
-
-// What may stand in a header: a token that could end it and begin another is none.
-bool IsTokenText(std::string_view text) {
-  return !text.empty() && text.size() <= kMaxToken && std::ranges::all_of(text, [](unsigned char c) { return c > ' ' && c < 0x7f; });
 }
 
 }  // namespace
@@ -180,7 +175,7 @@ absl::StatusOr<SharedBearerToken> AzureIdentity::FromEntra(const Credential& cre
   };
   const std::string what = exchange.what;
   ASSIGN_OR_RETURN(HttpResponse response, transport_.Send(std::move(exchange), budget));
-  return ReadToken(std::move(response.body), what, request.owners_tenant);
+  return ReadToken(response.body, what, request.owners_tenant, clock_.Now());
 }
 
 absl::StatusOr<SecretBytes> AzureIdentity::SignAssertion(const std::string& path, const std::string& client_id,
@@ -239,25 +234,16 @@ absl::StatusOr<SharedBearerToken> AzureIdentity::FromMachine(const AzureTokenReq
   };
   const std::string what = exchange.what;
   ASSIGN_OR_RETURN(HttpResponse response, machine_.Send(std::move(exchange), budget));
-  return ReadToken(std::move(response.body), what, request.owners_tenant);
+  return ReadToken(response.body, what, request.owners_tenant, clock_.Now());
 }
 
-absl::StatusOr<SharedBearerToken> AzureIdentity::ReadToken(std::string body, const std::string& what, bool owners_tenant) const {
-  auto answer = ParseJsonObject(body);
-  Wipe(body);
-  // Half an answer is no answer.
-  const absl::Status incomplete = KmsError(FailureClass::kUnreachable, what + ": the answer holds no token");
-  if (!answer.ok()) return incomplete;
-  auto token = std::make_shared<BearerToken>();
-  token->token = TakeSecretField(*answer, "access_token");
-  const std::optional<int64_t> lasts = NumberField(*answer, "expires_in");
-  const std::optional<absl::Time> until = TimeField(*answer, "expires_on");
-  if (!IsTokenText(token->token.RevealText(SecretAccess{})) || (!until && (!lasts || *lasts < 0 || *lasts > 10'000'000))) return incomplete;
-  const absl::Time now = clock_.Now();
-  token->expires = (lasts ? now + absl::Seconds(*lasts) : *until) - kRenewBefore;
+absl::StatusOr<SharedBearerToken> AzureIdentity::ReadToken(std::string& body, const std::string& what, bool owners_tenant,
+                                                           absl::Time asked) const {
+  ASSIGN_OR_RETURN(BearerToken token, ReadAzureToken(body, what, asked));
+  token.expires -= kRenewBefore;
   // Kept for a shorter time than the tenant allows, so that consent that was taken away is noticed.
-  if (owners_tenant) token->expires = std::min(token->expires, now + options_.call.owner_credentials_age);
-  return SharedBearerToken(std::move(token));
+  if (owners_tenant) token.expires = std::min(token.expires, asked + options_.call.owner_credentials_age);
+  return std::make_shared<const BearerToken>(std::move(token));
 }
 
 }  // namespace latchkey

@@ -49,7 +49,7 @@ class AzureIdentity {
   absl::StatusOr<SharedBearerToken> FromMachine(const AzureTokenRequest& request, const CallBudget& budget);
   // A signed statement that we are the client, for the token endpoint `audience` (RFC 7523).
   absl::StatusOr<SecretBytes> SignAssertion(const std::string& path, const std::string& client_id, const std::string& audience) const;
-  absl::StatusOr<SharedBearerToken> ReadToken(std::string body, const std::string& what, bool owners_tenant) const;
+  absl::StatusOr<SharedBearerToken> ReadToken(std::string& body, const std::string& what, bool owners_tenant, absl::Time asked) const;
 
   const AzureKmsOptions options_;
   Clock& clock_;

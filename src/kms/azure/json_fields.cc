@@ -37,13 +37,4 @@ std::optional<absl::Time> TimeField(const json::object& object, std::string_view
   return absl::FromUnixSeconds(*seconds);
 }
 
-SecretBytes TakeSecretField(json::object& object, std::string_view name) {
-  json::value* value = object.if_contains({name.data(), name.size()});
-  if (value == nullptr || !value->is_string()) return {};
-  json::string& text = value->get_string();
-  SecretBytes out = SecretBytes::CopyOf(std::string_view(text.data(), text.size()));
-  Wipe(text.data(), text.size());
-  return out;
-}
-
 }  // namespace latchkey

@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "base/json.h"
-#include "base/secret_bytes.h"
 
 namespace latchkey {
 
@@ -18,7 +17,5 @@ const json::object* ObjectField(const json::object& object, std::string_view nam
 std::optional<int64_t> NumberField(const json::object& object, std::string_view name);
 // Seconds since 1970.
 std::optional<absl::Time> TimeField(const json::object& object, std::string_view name);
-// A text that is a secret; wipes it in the object.
-SecretBytes TakeSecretField(json::object& object, std::string_view name);
 
 }  // namespace latchkey

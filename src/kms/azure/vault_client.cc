@@ -3,8 +3,8 @@
 #include <absl/strings/str_cat.h>
 
 #include "base/encoding.h"
+#include "base/json.h"
 #include "base/status.h"
-#include "kms/azure/json_fields.h"
 
 namespace latchkey {
 namespace {
@@ -13,11 +13,6 @@ constexpr std::string_view kApiVersion = "?api-version=7.4";
 constexpr size_t kMostChallenges = 256;
 
 std::string_view NameOf(AzureAlgorithm algorithm) { return algorithm == AzureAlgorithm::kA256Kw ? "A256KW" : "RSA-OAEP-256"; }
-
-absl::Status Incomplete(const std::string& what, std::string_view field) {
-  // Half an answer is no answer.
-  return KmsError(FailureClass::kUnreachable, absl::StrCat(what, ": the answer has no ", ToAbsl(field)));
-}
 
 std::string KeyPath(const AzureKeyId& key) {
   return key.version.empty() ? absl::StrCat("/keys/", key.name) : absl::StrCat("/keys/", key.name, "/", key.version);
@@ -81,7 +76,7 @@ absl::StatusOr<AzureChallenge> AzureVaultClient::Challenge(const AzureTarget& ta
   return challenge;
 }
 
-absl::StatusOr<json::object> AzureVaultClient::Call(const AzureTarget& target, Request request, const CallBudget& budget) {
+absl::StatusOr<std::string> AzureVaultClient::Call(const AzureTarget& target, Request request, const CallBudget& budget) {
   struct Wiper {
     explicit Wiper(std::string& t) : text(t) {}
     ~Wiper() { Wipe(text); }
@@ -123,58 +118,26 @@ absl::StatusOr<json::object> AzureVaultClient::Call(const AzureTarget& target, R
       }
       continue;
     }
-    auto object = ParseJsonObject(response->body);
-    Wipe(response->body);
-    if (!object.ok()) return KmsError(FailureClass::kUnreachable, request.what + ": the answer is not a JSON object");
-    return object;
+    return std::move(response->body);
   }
 }
 
-absl::StatusOr<std::string> AzureVaultClient::CheckKid(const AzureTarget& target, const std::string& what, const std::string& kid) const {
-  constexpr std::string_view kScheme = "://";
-  std::string uri = kid;
-  // Behind an endpoint of the configuration, keys may carry its name instead of the vault's.
-  const size_t scheme = kid.find(kScheme);
-  const size_t path = scheme == std::string::npos ? scheme : kid.find('/', scheme + kScheme.size());
-  if (!key_endpoint_.empty() && path != std::string::npos) uri = absl::StrCat("https://", target.key.host, kid.substr(path));
-  const auto id = ParseAzureKeyId(uri);
-  if (!id.ok() || id->version.empty()) return Incomplete(what, "kid with a version");
-  if (id->host != target.key.host || !SameAzureKeyName(id->name, target.key.name) ||
-      (!target.key.version.empty() && id->version != target.key.version)) {
-    return KmsError(FailureClass::kCorrupt, what + ": the answer is of another key");
-  }
-  return id->version;
+AzureAsked AzureVaultClient::Asked(const AzureTarget& target, const std::string& what) const {
+  return {.key = target.key, .any_host = !key_endpoint_.empty(), .what = what};
 }
 
 absl::StatusOr<AzureKey> AzureVaultClient::GetKey(const AzureTarget& target, const CallBudget& budget) {
   const std::string what = What(target, "get");
-  ASSIGN_OR_RETURN(const json::object answer, Call(target, {.what = what, .method = "GET", .path = KeyPath(target.key)}, budget));
-  const json::object* jwk = ObjectField(answer, "key");
-  const json::object* attributes = ObjectField(answer, "attributes");
-  if (jwk == nullptr || attributes == nullptr) return Incomplete(what, "key and attributes");
-  AzureKey key{.kid = TextField(*jwk, "kid"), .kty = TextField(*jwk, "kty"), .recovery_level = TextField(*attributes, "recoveryLevel")};
-  ASSIGN_OR_RETURN(key.version, CheckKid(target, what, key.kid));
-  const json::value* enabled = attributes->if_contains("enabled");
-  if (key.kty.empty() || enabled == nullptr || !enabled->is_bool()) return Incomplete(what, "kty and enabled");
-  key.enabled = enabled->get_bool();
-  key.not_before = TimeField(*attributes, "nbf");
-  key.expires = TimeField(*attributes, "exp");
-  if (const json::value* operations = jwk->if_contains("key_ops"); operations != nullptr && operations->is_array()) {
-    key.has_operations = true;
-    for (const json::value& operation : operations->get_array()) {
-      if (const json::string* text = operation.if_string()) key.operations.emplace_back(text->data(), text->size());
-    }
-  }
-  if (const auto modulus = Base64UrlDecode(TextField(*jwk, "n")); modulus.ok()) key.modulus_size = modulus->size();
-  return key;
+  ASSIGN_OR_RETURN(std::string answer, Call(target, {.what = what, .method = "GET", .path = KeyPath(target.key)}, budget));
+  return ReadAzureKey(answer, Asked(target, what));
 }
 
 absl::StatusOr<AzureDeletedKey> AzureVaultClient::GetDeletedKey(const AzureTarget& target, const CallBudget& budget) {
-  auto answer = Call(
-      target, {.what = What(target, "get deleted key"), .method = "GET", .path = absl::StrCat("/deletedkeys/", target.key.name)}, budget);
+  const std::string what = What(target, "get deleted key");
+  auto answer = Call(target, {.what = what, .method = "GET", .path = absl::StrCat("/deletedkeys/", target.key.name)}, budget);
   if (FailureClassOf(answer.status()) == FailureClass::kDestroyed) return NotFound("no deleted key of that name");
   RETURN_IF_ERROR(answer.status());
-  return AzureDeletedKey{.deleted = TimeField(*answer, "deletedDate"), .purged = TimeField(*answer, "scheduledPurgeDate")};
+  return ReadAzureDeletedKey(*answer, Asked(target, what));
 }
 
 absl::StatusOr<std::vector<uint8_t>> AzureVaultClient::WrapKey(const AzureTarget& target, AzureAlgorithm algorithm,
@@ -187,38 +150,29 @@ absl::StatusOr<std::vector<uint8_t>> AzureVaultClient::WrapKey(const AzureTarget
   body.reserve(encoded.size() + 64);
   body.append("{\"alg\":\"").append(NameOf(algorithm)).append("\",\"value\":\"").append(encoded).append("\"}");
   Wipe(encoded);
-  ASSIGN_OR_RETURN(const json::object answer, Call(target,
-                                                   {.what = what,
-                                                    .method = "POST",
-                                                    .path = KeyPath(target.key) + "/wrapkey",
-                                                    .body = std::move(body),
-                                                    .secret = std::move(secret),
-                                                    .operation = AzureOperation::kWrap},
-                                                   budget));
-  RETURN_IF_ERROR(CheckKid(target, what, TextField(answer, "kid")).status());
-  auto wrapped = Base64UrlDecode(TextField(answer, "value"));
-  if (!wrapped.ok() || wrapped->empty()) return Incomplete(what, "value");
-  return wrapped;
+  ASSIGN_OR_RETURN(std::string answer, Call(target,
+                                            {.what = what,
+                                             .method = "POST",
+                                             .path = KeyPath(target.key) + "/wrapkey",
+                                             .body = std::move(body),
+                                             .secret = std::move(secret),
+                                             .operation = AzureOperation::kWrap},
+                                            budget));
+  return ReadAzureWrapped(answer, Asked(target, what));
 }
 
 absl::StatusOr<SecretBytes> AzureVaultClient::UnwrapKey(const AzureTarget& target, AzureAlgorithm algorithm,
                                                         const std::vector<uint8_t>& wrapped, const CallBudget& budget) {
   const std::string what = What(target, "unwrapkey");
   const json::object body = {{"alg", std::string(NameOf(algorithm))}, {"value", Base64UrlEncode(wrapped)}};
-  ASSIGN_OR_RETURN(json::object answer, Call(target,
-                                             {.what = what,
-                                              .method = "POST",
-                                              .path = KeyPath(target.key) + "/unwrapkey",
-                                              .body = json::serialize(body),
-                                              .operation = AzureOperation::kUnwrap},
-                                             budget));
-  const SecretBytes encoded = TakeSecretField(answer, "value");
-  RETURN_IF_ERROR(CheckKid(target, what, TextField(answer, "kid")).status());
-  auto bytes = Base64UrlDecode(encoded.RevealText(SecretAccess{}));
-  if (!bytes.ok() || bytes->empty()) return Incomplete(what, "value");
-  SecretBytes payload = SecretBytes::CopyOf(std::span<const uint8_t>(*bytes));
-  Wipe(bytes->data(), bytes->size());
-  return payload;
+  ASSIGN_OR_RETURN(std::string answer, Call(target,
+                                            {.what = what,
+                                             .method = "POST",
+                                             .path = KeyPath(target.key) + "/unwrapkey",
+                                             .body = json::serialize(body),
+                                             .operation = AzureOperation::kUnwrap},
+                                            budget));
+  return ReadAzureUnwrapped(answer, Asked(target, what));
 }
 
 }  // namespace latchkey

@@ -3,15 +3,13 @@
 #pragma once
 
 #include <absl/status/statusor.h>
-#include <absl/time/time.h>
 
 #include <map>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "base/json.h"
+#include "kms/azure/answers.h"
 #include "kms/azure/challenge.h"
 #include "kms/azure/errors.h"
 #include "kms/azure/identity.h"
@@ -25,21 +23,6 @@ struct AzureTarget {
   std::string tenant;          // whose the vault must be; "" where we do not know our own (managed identity)
   bool owners_tenant = false;  // another one than ours
   bool fresh = false;
-};
-
-struct AzureKey {
-  std::string kid;      // "https://contoso.vault.azure.net/keys/<name>/<version>"
-  std::string version;  // of kid
-  std::string kty;      // "RSA", "RSA-HSM", "oct-HSM", "EC", …
-  std::vector<std::string> operations;
-  bool has_operations = false;  // the service told which are permitted
-  size_t modulus_size = 0;      // of an RSA key, in bytes; 0 when not told
-  bool enabled = false;
-  std::optional<absl::Time> not_before, expires;
-  std::string recovery_level;
-};
-struct AzureDeletedKey {
-  std::optional<absl::Time> deleted, purged;
 };
 
 enum class AzureAlgorithm { kRsaOaep256, kA256Kw };
@@ -71,14 +54,15 @@ class AzureVaultClient {
     AzureOperation operation = AzureOperation::kGet;
   };
 
-  // The answer's JSON. Asks for the vault's challenge where it is not known, and once more with a new token when the vault wants one.
-  absl::StatusOr<json::object> Call(const AzureTarget& target, Request request, const CallBudget& budget);
+  // The body of the answer, which may hold secrets. Asks for the vault's challenge where it is not known, and once more with a new token
+  // when the vault wants one.
+  absl::StatusOr<std::string> Call(const AzureTarget& target, Request request, const CallBudget& budget);
   // What the vault says of itself: from memory, else by a request without token and body.
   absl::StatusOr<AzureChallenge> Challenge(const AzureTarget& target, const Request& request, const CallBudget& budget);
   absl::Status CheckChallenge(const AzureTarget& target, const std::string& what, const AzureChallenge& challenge) const;
   void Remember(const std::string& host, const AzureChallenge& challenge);
   KmsExchange NewExchange(const AzureTarget& target, const Request& request) const;
-  absl::StatusOr<std::string> CheckKid(const AzureTarget& target, const std::string& what, const std::string& kid) const;
+  AzureAsked Asked(const AzureTarget& target, const std::string& what) const;
 
   const std::string key_endpoint_;
   KmsTransport& transport_;

@@ -13,42 +13,11 @@ namespace latchkey {
 namespace {
 
 constexpr size_t kMaxPlaintext = 190;
-constexpr size_t kMaxCiphertext = 6144;
 constexpr std::string_view kKmsScope = "https://www.googleapis.com/auth/cloudkms";
 // What the owner takes away lives no longer than that anywhere.
 constexpr absl::Duration kOwnerTokenLifetime = absl::Minutes(15);
 
 std::string EndpointOf(const std::string& configured, const char* real) { return configured.empty() ? real : configured; }
-
-void SetUnusable(KeyDescription& description, FailureClass c, std::string because) {
-  description.failure = c;
-  description.unusable_because = std::move(because);
-}
-
-KeyDescription Describe(const GcpKey& key) {
-  KeyDescription description;
-  description.resolved_uri = key.name;
-  description.rotation_enabled = key.rotates;
-  if (key.rotates) description.next_rotation = key.next_rotation;
-  // A version that was ordered to be destroyed can be restored while it waits.
-  if (key.destroy_scheduled_for) description.purge_protected = *key.destroy_scheduled_for > absl::ZeroDuration();
-  if (key.primary) {
-    description.state = key.primary->state;
-    description.key_version = key.primary->number;
-    description.protection_level = key.primary->protection_level;
-    if (key.primary->state == "DESTROY_SCHEDULED") description.deletion_date = key.primary->destroy_time;
-  }
-  if (key.purpose != "ENCRYPT_DECRYPT") {
-    SetUnusable(description, FailureClass::kUnsuitable,
-                absl::StrCat("its purpose is ", key.purpose, ", not ENCRYPT_DECRYPT (symmetric encryption and decryption)"));
-  } else if (!key.primary) {
-    SetUnusable(description, FailureClass::kDisabled, "it has no primary version");
-  } else if (const auto failure = FailureOfVersionState(key.primary->state)) {
-    SetUnusable(description, *failure, absl::StrCat("the state of its primary version ", key.primary->number, " is ", key.primary->state));
-  }
-  description.usable = !description.failure;
-  return description;
-}
 
 class GcpKms : public Kms {
  public:
@@ -75,7 +44,7 @@ class GcpKms : public Kms {
     return WithTarget<KeyDescription>(Use::kNone, key, call,
                                       [&](const GcpKmsTarget& target, const CallBudget& budget) -> absl::StatusOr<KeyDescription> {
                                         ASSIGN_OR_RETURN(const GcpKey found, GcpGetCryptoKey(transport_, target, key.uri, budget));
-                                        return latchkey::Describe(found);
+                                        return DescribeGcpKey(found);
                                       });
   }
 
@@ -104,7 +73,7 @@ class GcpKms : public Kms {
 
   absl::StatusOr<SecretBytes> Unwrap(const RootKey& key, const KmsWrapped& wrapped, const KmsContext& context,
                                      const KmsCall& call) override {
-    if (wrapped.ciphertext.empty() || wrapped.ciphertext.size() > kMaxCiphertext) {
+    if (wrapped.ciphertext.empty() || wrapped.ciphertext.size() > kMostGcpCiphertext) {
       return KmsError(FailureClass::kCorrupt, "the wrapped key has a length that Google Cloud KMS does not make");
     }
     const std::string aad = CanonicalContext(context);
@@ -151,7 +120,7 @@ class GcpKms : public Kms {
     target.refusal = nullptr;
     const auto found = GcpGetCryptoKey(transport_, target, key.uri, budget);
     if (!found.ok()) return FailureClassOf(found.status()) == FailureClass::kDestroyed ? found.status() : ambiguous;
-    const KeyDescription description = latchkey::Describe(*found);
+    const KeyDescription description = DescribeGcpKey(*found);
     // The key is there and can be seen: what was refused is its use.
     const FailureClass c = description.failure.value_or(was_denied ? FailureClass::kDenied : FailureClass::kAmbiguous);
     const std::string seen = description.failure ? description.unusable_because : "its primary version is ENABLED";

@@ -5,12 +5,12 @@
 
 #include <absl/status/statusor.h>
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "kms/call.h"
+#include "kms/gcp/answers.h"
 #include "kms/gcp/errors.h"
 
 namespace latchkey {
@@ -23,23 +23,6 @@ struct GcpKmsTarget {
   GcpActor actor = GcpActor::kSelf;
   bool fresh = false;
   GcpError* refusal = nullptr;  // may be null; gets the error that was answered last
-};
-
-struct GcpEncrypted {
-  std::vector<uint8_t> ciphertext;
-  std::string version;  // "3"
-};
-
-struct GcpKeyVersion {
-  std::string number, state, algorithm, protection_level;
-  std::optional<absl::Time> destroy_time;  // of DESTROY_SCHEDULED
-};
-struct GcpKey {
-  std::string name, purpose;
-  std::optional<GcpKeyVersion> primary;
-  std::optional<absl::Time> next_rotation;
-  bool rotates = false;                                 // has a rotation period
-  std::optional<absl::Duration> destroy_scheduled_for;  // how long a version waits between its destruction being ordered and done
 };
 
 // Every error carries its class. Checksums go both ways; what does not match is asked for again, twice at most, and then CORRUPT. An

@@ -9,12 +9,10 @@
 #include <vector>
 
 #include "kms/call.h"
+#include "kms/gcp/answers.h"
 #include "kms/gcp/errors.h"
 
 namespace latchkey {
-
-// How long before its end a token is not used any more: a metadata server gives the same token again until a little later than this.
-inline constexpr absl::Duration kGcpRenewBefore = absl::Seconds(225);
 
 // A request to a service that gives us our own identity: a token endpoint (RFC 6749), an STS (RFC 8693), a metadata server. Whatever goes
 // wrong is of class IDENTITY.

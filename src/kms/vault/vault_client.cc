@@ -1,16 +1,14 @@
 #include "kms/vault/vault_client.h"
 
-#include <charconv>
-
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/status.h"
+#include "kms/answer_fields.h"
+#include "kms/vault/answers.h"
 #include "kms/vault/errors.h"
 
 namespace latchkey {
 namespace {
-
-constexpr size_t kMaxToken = 8192;
 
 KmsCallOptions WithCa(KmsCallOptions call, const std::string& ca_pem) {
   if (!ca_pem.empty()) call.ca_pem = ca_pem;
@@ -24,43 +22,6 @@ std::string WithoutSlash(std::string text) {
 
 std::string KeyPath(const VaultKeyName& name, std::string_view operation) {
   return absl::StrCat(name.mount, "/", ToAbsl(operation), "/", name.key);
-}
-
-absl::Status Incomplete(std::string_view what, std::string_view field) {
-  return KmsError(FailureClass::kUnreachable, absl::StrCat(ToAbsl(what), ": the answer has no ", ToAbsl(field)));
-}
-
-// An object inside an answer, or nullptr.
-json::object* Inside(json::object& object, std::string_view name) {
-  json::value* value = object.if_contains({name.data(), name.size()});
-  return value == nullptr ? nullptr : value->if_object();
-}
-
-std::string Text(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains({name.data(), name.size()});
-  const json::string* text = value == nullptr ? nullptr : value->if_string();
-  return text == nullptr ? std::string() : std::string(text->data(), text->size());
-}
-
-// The text of a field, moved to where secrets live; it is wiped where it was.
-SecretBytes TakeSecret(json::object& object, std::string_view name) {
-  json::value* value = object.if_contains({name.data(), name.size()});
-  json::string* text = value == nullptr ? nullptr : value->if_string();
-  if (text == nullptr) return {};
-  SecretBytes secret = SecretBytes::CopyOf(std::string_view(text->data(), text->size()));
-  Wipe(text->data(), text->size());
-  return secret;
-}
-
-std::optional<int64_t> Int(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains({name.data(), name.size()});
-  if (value == nullptr || !value->is_int64()) return std::nullopt;
-  return value->get_int64();
-}
-
-bool Bool(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains({name.data(), name.size()});
-  return value != nullptr && value->is_bool() && value->get_bool();
 }
 
 void AppendField(std::string& body, std::string_view name, std::string_view json_text) {
@@ -82,13 +43,8 @@ std::string QuotedSecret(const SecretBytes& secret) {
   return out;
 }
 
-// Printable ASCII: what a header or a JSON text may carry as it is.
-bool IsPrintable(const SecretBytes& secret) {
-  for (const uint8_t b : secret.Reveal(SecretAccess{})) {
-    if (b <= 0x20 || b >= 0x7f) return false;
-  }
-  return !secret.empty() && secret.size() <= kMaxToken;
-}
+// What a header or a JSON text may carry as it is.
+bool IsPrintable(const SecretBytes& secret) { return secret.size() <= kMostVaultToken && IsHeaderText(secret.RevealText(SecretAccess{})); }
 
 // A server that quotes what it was sent does not get it into our messages.
 void Redact(std::string& words, const SecretBytes& secret) {
@@ -161,15 +117,8 @@ absl::StatusOr<std::string> VaultClient::Encrypt(const VaultKeyName& name, const
   const SecretBytes sent = SecretBytes::CopyOf(std::string_view(encoded));
   Wipe(encoded);
   call.secrets.push_back(&sent);
-  ASSIGN_OR_RETURN(std::string text, Send(std::move(call), budget));
-  absl::StatusOr<json::object> answer = ParseJsonObject(text);
-  json::object* data = answer.ok() ? Inside(*answer, "data") : nullptr;
-  if (data == nullptr) return Incomplete("Vault Transit encrypt", "data");
-  std::string ciphertext = Text(*data, "ciphertext");
-  const std::optional<int64_t> version = VaultCiphertextVersion(ciphertext);
-  // Older releases do not tell the version beside the ciphertext.
-  if (!version || Int(*data, "key_version").value_or(*version) != *version) return Incomplete("Vault Transit encrypt", "ciphertext");
-  return ciphertext;
+  ASSIGN_OR_RETURN(std::string answer, Send(std::move(call), budget));
+  return ReadVaultEncrypted(answer);
 }
 
 absl::StatusOr<SecretBytes> VaultClient::Decrypt(const VaultKeyName& name, std::string_view ciphertext, std::string_view associated_data,
@@ -180,44 +129,15 @@ absl::StatusOr<SecretBytes> VaultClient::Decrypt(const VaultKeyName& name, std::
   AppendField(call.body, "associated_data", Quoted(Base64Encode(AsBytes(associated_data))));
   AppendField(call.body, "ciphertext", Quoted(ciphertext));
   call.body += '}';
-  ASSIGN_OR_RETURN(std::string text, Send(std::move(call), budget));
-  absl::StatusOr<json::object> answer = ParseJsonObject(text);
-  Wipe(text);
-  json::object* data = answer.ok() ? Inside(*answer, "data") : nullptr;
-  if (data == nullptr) return Incomplete("Vault Transit decrypt", "data");
-  const SecretBytes encoded = TakeSecret(*data, "plaintext");
-  auto bytes = Base64Decode(encoded.RevealText(SecretAccess{}));
-  if (!bytes.ok() || bytes->empty()) return Incomplete("Vault Transit decrypt", "plaintext");
-  SecretBytes plaintext = SecretBytes::CopyOf(std::span<const uint8_t>(*bytes));
-  Wipe(bytes->data(), bytes->size());
-  return plaintext;
+  ASSIGN_OR_RETURN(std::string answer, Send(std::move(call), budget));
+  return ReadVaultDecrypted(answer);
 }
 
 absl::StatusOr<VaultKey> VaultClient::ReadKey(const VaultKeyName& name, const VaultCaller& caller, const CallBudget& budget) {
   Call call{.what = "Vault Transit read key", .path = KeyPath(name, "keys"), .token = caller.token};
   call.fresh = caller.fresh;
-  ASSIGN_OR_RETURN(const std::string text, Send(std::move(call), budget));
-  absl::StatusOr<json::object> answer = ParseJsonObject(text);
-  json::object* data = answer.ok() ? Inside(*answer, "data") : nullptr;
-  if (data == nullptr) return Incomplete("Vault Transit read key", "data");
-  VaultKey key;
-  key.type = Text(*data, "type");
-  const std::optional<int64_t> latest = Int(*data, "latest_version");
-  if (key.type.empty() || !latest || *latest < 1) return Incomplete("Vault Transit read key", "type and latest_version");
-  if (Text(*data, "name") != name.key) return KmsError(FailureClass::kCorrupt, "Vault Transit read key: the answer is of another key");
-  key.latest_version = *latest;
-  key.derived = Bool(*data, "derived");
-  key.soft_deleted = Bool(*data, "soft_deleted");
-  key.deletion_allowed = Bool(*data, "deletion_allowed");
-  key.min_decryption_version = Int(*data, "min_decryption_version").value_or(0);
-  key.min_available_version = Int(*data, "min_available_version").value_or(0);
-  if (const auto seconds = Int(*data, "auto_rotate_period"); seconds && *seconds >= 0) key.auto_rotate_period = absl::Seconds(*seconds);
-  if (const json::object* versions = Inside(*data, "keys")) {
-    if (const auto made = Int(*versions, absl::StrCat(key.latest_version)); made && *made > 0) {
-      key.latest_version_made = absl::FromUnixSeconds(*made);
-    }
-  }
-  return key;
+  ASSIGN_OR_RETURN(std::string answer, Send(std::move(call), budget));
+  return ReadVaultKey(answer, name.key);
 }
 
 absl::Status VaultClient::LookupSelf(const VaultCaller& caller, const CallBudget& budget) {
@@ -251,29 +171,8 @@ absl::StatusOr<VaultLoginAnswer> VaultClient::Login(std::string_view auth_mount,
     call.secrets.push_back(secret);
   }
   call.body += '}';
-  ASSIGN_OR_RETURN(std::string text, Send(std::move(call), budget));
-  absl::StatusOr<json::object> answer = ParseJsonObject(text);
-  Wipe(text);
-  json::object* auth = answer.ok() ? Inside(*answer, "auth") : nullptr;
-  if (auth == nullptr) return Incomplete(what, "auth");
-  VaultLoginAnswer login{.token = TakeSecret(*auth, "client_token"), .lease = absl::ZeroDuration()};
-  const std::optional<int64_t> seconds = Int(*auth, "lease_duration");
-  if (!IsPrintable(login.token) || !seconds || *seconds < 0) return Incomplete(what, "client_token and lease_duration");
-  login.lease = absl::Seconds(*seconds);
-  return login;
-}
-
-std::optional<int64_t> VaultCiphertextVersion(std::string_view ciphertext) {
-  constexpr std::string_view kPrefix = "vault:v";
-  if (!ciphertext.starts_with(kPrefix)) return std::nullopt;
-  ciphertext.remove_prefix(kPrefix.size());
-  int64_t version = 0;
-  const auto [at, error] = std::from_chars(ciphertext.data(), ciphertext.data() + ciphertext.size(), version);
-  if (error != std::errc() || version < 1) return std::nullopt;
-  ciphertext.remove_prefix(static_cast<size_t>(at - ciphertext.data()));
-  if (!ciphertext.starts_with(':')) return std::nullopt;
-  const auto bytes = Base64Decode(ciphertext.substr(1));
-  return bytes.ok() && !bytes->empty() ? std::optional(version) : std::nullopt;
+  ASSIGN_OR_RETURN(std::string answer, Send(std::move(call), budget));
+  return ReadVaultLogin(answer, what);
 }
 
 }  // namespace latchkey

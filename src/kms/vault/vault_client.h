@@ -5,14 +5,12 @@
 
 #include <absl/status/statusor.h>
 
-#include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "kms/call.h"
+#include "kms/vault/answers.h"
 #include "kms/vault/uri.h"
 #include "kms/vault/vault_kms.h"
 
@@ -22,19 +20,6 @@ namespace latchkey {
 struct VaultCaller {
   SharedBearerToken token;
   bool fresh = false;  // on a new connection
-};
-
-struct VaultKey {
-  std::string type;  // "aes256-gcm96", …
-  bool derived = false, soft_deleted = false, deletion_allowed = false;
-  int64_t latest_version = 0, min_decryption_version = 0, min_available_version = 0;
-  std::optional<absl::Duration> auto_rotate_period;  // zero: never; nullopt where the server is too old to tell
-  std::optional<absl::Time> latest_version_made;
-};
-
-struct VaultLoginAnswer {
-  SecretBytes token;
-  absl::Duration lease;  // zero: has no end
 };
 
 // Thread-safe. Every error carries its class.
@@ -64,8 +49,5 @@ class VaultClient {
   const std::string base_, namespace_;
   KmsTransport transport_;
 };
-
-// The version in "vault:v<version>:<base64>"; nullopt when `ciphertext` has another form.
-std::optional<int64_t> VaultCiphertextVersion(std::string_view ciphertext);
 
 }  // namespace latchkey

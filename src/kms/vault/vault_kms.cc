@@ -1,7 +1,6 @@
 #include "kms/vault/vault_kms.h"
 
 #include <algorithm>
-#include <array>
 #include <thread>
 
 #include "base/encoding.h"
@@ -16,35 +15,6 @@ namespace {
 
 constexpr absl::Duration kClusterLag = absl::Milliseconds(500);
 constexpr size_t kMaxPlaintext = 190;
-constexpr size_t kMaxCiphertext = 4096;
-// The kinds that authenticate associated data, with 256 bits.
-constexpr std::array<std::string_view, 3> kKinds = {"aes256-gcm96", "chacha20-poly1305", "xchacha20-poly1305"};
-
-KeyDescription Describe(const std::string& uri, const VaultKey& key) {
-  // Vault has no word for a key that is simply there.
-  KeyDescription description{
-      .resolved_uri = uri, .state = key.soft_deleted ? "soft-deleted" : "active", .key_version = absl::StrCat(key.latest_version)};
-  if (key.min_decryption_version > 1) absl::StrAppend(&description.state, ", decrypts from version ", key.min_decryption_version, " on");
-  if (key.auto_rotate_period) {
-    description.rotation_enabled = *key.auto_rotate_period > absl::ZeroDuration();
-    if (*description.rotation_enabled && key.latest_version_made) {
-      description.next_rotation = *key.latest_version_made + *key.auto_rotate_period;
-    }
-  }
-  description.purge_protected = !key.deletion_allowed;
-  if (std::find(kKinds.begin(), kKinds.end(), key.type) == kKinds.end()) {
-    description.failure = FailureClass::kUnsuitable;
-    description.unusable_because = absl::StrCat("it is of type ", key.type, ", not aes256-gcm96, chacha20-poly1305 or xchacha20-poly1305");
-  } else if (key.derived) {
-    description.failure = FailureClass::kUnsuitable;
-    description.unusable_because = "it is a derived key, which is another key for each context";
-  } else if (key.soft_deleted) {
-    description.failure = FailureClass::kPendingDeletion;
-    description.unusable_because = "it is soft-deleted; soft-delete-restore brings it back";
-  }
-  description.usable = !description.failure;
-  return description;
-}
 
 class VaultKms : public Kms {
  public:
@@ -63,7 +33,7 @@ class VaultKms : public Kms {
   absl::StatusOr<KeyDescription> Describe(const RootKey& key, const KmsCall& call) override {
     return WithToken<KeyDescription>(key, call, [&](const Target& target) -> absl::StatusOr<KeyDescription> {
       ASSIGN_OR_RETURN(const VaultKey found, target.client.ReadKey(target.name, target.caller, target.budget));
-      return latchkey::Describe(key.uri, found);
+      return DescribeVaultKey(key.uri, found);
     });
   }
 
@@ -93,7 +63,7 @@ class VaultKms : public Kms {
       // With a token that may create, encrypting under a name that does not exist makes a new key, and on an engine of another kind the
       // request would be stored as it is: so only what was seen to be a Transit key is encrypted with.
       ASSIGN_OR_RETURN(const VaultKey found, target.client.ReadKey(target.name, target.caller, target.budget));
-      if (const KeyDescription seen = latchkey::Describe(key.uri, found); !seen.usable) {
+      if (const KeyDescription seen = DescribeVaultKey(key.uri, found); !seen.usable) {
         return KmsError(*seen.failure, absl::StrCat("Vault Transit encrypt: the key cannot be used: ", seen.unusable_because));
       }
       ASSIGN_OR_RETURN(const std::string ciphertext,
@@ -107,7 +77,7 @@ class VaultKms : public Kms {
                                      const KmsCall& call) override {
     const std::string_view ciphertext = AsText(wrapped.ciphertext);
     const std::optional<int64_t> version =
-        ciphertext.size() <= kMaxCiphertext ? VaultCiphertextVersion(ciphertext) : std::optional<int64_t>();
+        ciphertext.size() <= kMostVaultCiphertext ? VaultCiphertextVersion(ciphertext) : std::optional<int64_t>();
     if (!version) return KmsError(FailureClass::kCorrupt, "the wrapped key has a form that Vault Transit does not make");
     return WithToken<SecretBytes>(key, call, [&](const Target& target) -> absl::StatusOr<SecretBytes> {
       auto plaintext = target.client.Decrypt(target.name, ciphertext, CanonicalContext(context), target.caller, target.budget);
