@@ -1,10 +1,13 @@
 #include "api/server.h"
 
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_split.h>
 #include <prometheus/registry.h>
 
 #include <algorithm>
 #include <atomic>
 #include <thread>
+#include <vector>
 
 #include "api/agent/agent_api.h"
 #include "api/cockroach/api.h"
@@ -33,12 +36,24 @@ std::vector<std::string_view> PublicRoutes() {
 }
 std::vector<std::string_view> AgentRoutes() { return {"ca", "join", "sync", "renew", "unknown"}; }
 
+// The path without what is neither a word of ours nor an id: whoever mistakes an API key for its id puts it there.
+std::string PathForLog(std::string_view path) {
+  constexpr size_t kLongest = 36;  // an id
+  std::vector<absl::string_view> segments = absl::StrSplit(ToAbsl(path), '/');
+  for (absl::string_view& segment : segments) {
+    const bool ours =
+        segment.size() <= kLongest && segment.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_.") == absl::string_view::npos;
+    if (!ours) segment = "…";
+  }
+  return absl::StrJoin(segments, "/");
+}
+
 // Never a header or a body: those hold keys and tokens. The query is left out for the same reason.
 void LogAccess(std::string_view listener, const HttpRequest& request, std::string_view route, int status, absl::Duration took) {
   Log(LogLevel::kDebug, "request",
       {{"listener", boost::json::string_view(listener.data(), listener.size())},
        {"method", request.method},
-       {"path", request.path},
+       {"path", PathForLog(request.path)},
        {"route", boost::json::string_view(route.data(), route.size())},
        {"remote", request.peer_address},
        {"status", status},

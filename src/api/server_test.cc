@@ -7,6 +7,7 @@
 #include "api/agent/agent_api.h"
 #include "api/testing.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/testing.h"
 #include "http/client.h"
 #include "protocol/sync.h"
@@ -94,6 +95,26 @@ TEST_F(ServerTest, TheApiKeyIsNowhereInTheAnswers) {
   for (const char* path : {"/api/v1/clusters", "/metrics", "/api/v1/nothing", "/api/v1/latchkey/api-keys"}) {
     EXPECT_THAT(Ask("GET", path).body, Not(HasSubstr(kTestKey.substr(30)))) << path;
   }
+}
+
+TEST_F(ServerTest, TheMostTalkativeLogHasNoKeyThatStandsInAPath) {
+  const TempFolder folder;
+  LK_ASSERT_OK(SetUpLog({.component = "server", .least = LogLevel::kDebug, .file = folder / "log"}));
+  Start();
+  const std::string key(kTestKey);
+  for (const std::string& path :
+       {"/api/v1/clusters/" + key, "/api/v1/latchkey/api-keys/" + key, "/" + key, "/api/v1/clusters?api_key=" + key,
+        "/api/v1/clusters/%4CKEY1_" + key.substr(6), "/api/v1/clusters/" + std::string(kTestCluster) + "/cmek"}) {
+    Ask("GET", path);
+  }
+  Ask("DELETE", "/api/v1/latchkey/api-keys/" + key);
+  server_.reset();
+  const absl::StatusOr<std::string> log = ReadFile(folder / "log");
+  LK_EXPECT_OK(SetUpLog({.component = "test"}));
+  LK_ASSERT_OK(log.status());
+  EXPECT_THAT(*log, Not(HasSubstr(key.substr(6))));
+  EXPECT_THAT(*log, HasSubstr(R"("path":"/api/v1/latchkey/api-keys/…")"));
+  EXPECT_THAT(*log, HasSubstr("\"path\":\"/api/v1/clusters/" + std::string(kTestCluster) + "/cmek\""));
 }
 
 TEST_F(ServerTest, HealthReadinessAndMetricsAreOnThePublicListener) {

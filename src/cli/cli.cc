@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "base/secret_bytes.h"
 #include "base/status.h"
 #include "cli/commands.h"
 #include "cli/completion.h"
@@ -120,6 +121,12 @@ int ExitCodeFor(const absl::Status& status) {
 }
 
 int RunCli(int argc, char** argv) {
+  // Every command may hold what nobody else shall see: an API key, credentials of a KMS, the CA's key, a KEK. A crash leaves no core file
+  // of any of them, whatever limit somebody sets later; the volume daemon's supervisor, which is forked before its keys come, inherits it.
+  if (const absl::Status status = ForbidDumps(); !status.ok()) {
+    std::fprintf(stderr, "latchkey: %s\n", Printable(FromAbsl(status.message())).c_str());
+    return 1;
+  }
   // The volume daemon sets its locked memory up before anything else touches OpenSSL, so it never sees this parser.
   if (argc > 1 && std::string_view(argv[1]) == "volume-daemon") return RunVolumeDaemon(argc, argv);
 

@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <set>
 
@@ -47,6 +51,23 @@ TEST(CompletionTest, OffersEachCommandsChildrenAndFlags) {
   EXPECT_THAT(script, testing::HasSubstr("\"cmek\") words=\"get enable rotate revoke restore --help\""));
   EXPECT_THAT(script, testing::HasSubstr("\"cmek revoke\") words=\"--help --wait --timeout --server"));
   EXPECT_THAT(script, testing::HasSubstr("complete -o default -F _latchkey latchkey"));
+}
+
+TEST(RunCliTest, NoCommandCanLeaveACoreFile) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    std::string words[] = {"latchkey", "--version"};
+    char* argv[] = {words[0].data(), words[1].data(), nullptr};
+    if (RunCli(2, argv) != 0) _exit(1);
+    rlimit core{1, 1};
+    getrlimit(RLIMIT_CORE, &core);
+    _exit(prctl(PR_GET_DUMPABLE) == 0 && core.rlim_max == 0 ? 0 : 2);
+  }
+  int how = -1;
+  ASSERT_EQ(waitpid(child, &how, 0), child);
+  EXPECT_TRUE(WIFEXITED(how));
+  EXPECT_EQ(WEXITSTATUS(how), 0);
 }
 
 TEST(ExitCodeTest, TellsScriptsWhatKindOfFailureItWas) {
