@@ -55,6 +55,12 @@ def peak_mib(pid):
     return int(re.search(r"VmHWM:\s+(\d+) kB", text)[1]) / 1024
 
 
+def shared_buffers():
+    """In MB, as src/engine/postgresql/settings.cc has it."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
+    return min(max(memory // 8, 128 << 20), 1 << 30) >> 20
+
+
 class Postgres:
     """A bare PostgreSQL in a folder, with the settings that Latchkey's own nodes get; as the system user."""
 
@@ -69,7 +75,8 @@ class Postgres:
         run = dict(env=self.env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.as_user)
         subprocess.run([PG_BIN / "initdb", "-D", self.folder / "pg", "-U", "latchkey", "-A", "peer", "-E", "UTF8", "--locale=C.UTF-8", "--data-checksums"], **run)
         self.process = subprocess.Popen([PG_BIN / "postgres", "-D", self.folder / "pg", "-p", str(self.port), "-c", "listen_addresses=", "-c", f"unix_socket_directories={self.sockets}",
-                                         "-c", "wal_sync_method=open_datasync", "-c", "wal_writer_delay=10ms", "-c", "wal_buffers=16MB"],
+                                         "-c", "wal_sync_method=open_datasync", "-c", "wal_writer_delay=10ms", "-c", "wal_buffers=16MB",
+                                         "-c", f"shared_buffers={shared_buffers()}MB"],
                                         env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.as_user)
         for _ in range(300):
             if subprocess.run([PG_BIN / "pg_isready", "-q"], env=self.env, check=False, **self.as_user).returncode == 0:

@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "base/status.h"
 #include "engine/credentials.h"
@@ -171,7 +172,7 @@ class Postgresql : public Engine {
     if (made.exit_code != 0) return Internal("initdb failed with exit code ", made.exit_code, ": ", LastLines(made.output));
     ASSIGN_OR_RETURN(const RunResult tuned, RunAs(layout_.user,
                                                   {"/bin/sh", "-c", R"(printf %s "$2" >> "$1" && sync -- "$1")", "sh",
-                                                   making + "/postgresql.conf", PostgresqlTuning()},
+                                                   making + "/postgresql.conf", PostgresqlTuning(UsableMemory())},
                                                   absl::Seconds(10)));
     if (tuned.exit_code != 0) return Unavailable("cannot write postgresql.conf");
     ASSIGN_OR_RETURN(const RunResult moved, RunAs(layout_.user,

@@ -218,6 +218,12 @@ TEST_F(PostgresqlTest, DoesNotCallAnUnreadableMountEmpty) {
   EXPECT_THAT(engine_->HasData(), StatusIs(absl::StatusCode::kUnavailable));
 }
 
+TEST(PostgresqlSettingsTest, BuffersAreAnEighthOfTheMemoryWithinBounds) {
+  EXPECT_THAT(PostgresqlTuning(uint64_t{4} << 30), HasSubstr("\nshared_buffers = 512MB\n"));
+  EXPECT_THAT(PostgresqlTuning(uint64_t{256} << 20), HasSubstr("\nshared_buffers = 128MB\n"));
+  EXPECT_THAT(PostgresqlTuning(uint64_t{1} << 40), HasSubstr("\nshared_buffers = 1024MB\n"));
+}
+
 TEST(PostgresqlSettingsTest, NeverTrustsAnybody) {
   EXPECT_THAT(PostgresqlHba(), Not(HasSubstr("trust")));
   EXPECT_THAT(PostgresqlHba(), Not(HasSubstr("host ")));

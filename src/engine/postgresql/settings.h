@@ -1,6 +1,7 @@
 // How Latchkey's PostgreSQL is set up: its command line and access rules as plain values.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,8 @@ std::string PostgresqlDataFolder(const EngineLayout& layout);
 // pg_hba.conf: a password on the socket, TLS and a password on TCP, and nothing else.
 std::string PostgresqlHba();
 
-// What is put behind initdb's postgresql.conf: fitting for a volume, and the administrator's to change.
-std::string PostgresqlTuning();
+// What is put behind initdb's postgresql.conf: fitting for a volume on a host of `memory` bytes, and the administrator's to change.
+std::string PostgresqlTuning(uint64_t memory);
 
 // The whole command line. What keeps row data inside the volume and clients authenticated stands here: the command line has the last word
 // over postgresql.conf and ALTER SYSTEM (PostgreSQL 15 manual, section 20.1.4). Without `tls` it does not listen on TCP at all.
