@@ -130,7 +130,10 @@ absl::StatusOr<AzureDeletedKey> ReadAzureDeletedKey(std::string& body, const Azu
     key.version.clear();
     RETURN_IF_ERROR(CheckKid({.key = key, .any_host = asked.any_host, .what = asked.what}, AnswerText(*jwk, "kid")).status());
   }
-  return AzureDeletedKey{.deleted = TimeField(answer, "deletedDate"), .purged = TimeField(answer, "scheduledPurgeDate")};
+  const AzureDeletedKey deleted{.deleted = TimeField(answer, "deletedDate"), .purged = TimeField(answer, "scheduledPurgeDate")};
+  // That a key can be recovered is the owner's to hear only where something says so.
+  if (!deleted.deleted && !deleted.purged && AnswerText(answer, "recoveryId").empty()) return Incomplete(asked.what, "recoveryId");
+  return deleted;
 }
 
 absl::StatusOr<std::vector<uint8_t>> ReadAzureWrapped(std::string& body, const AzureAsked& asked) {

@@ -14,8 +14,8 @@ namespace {
 
 // What is longer than anybody means: such a period is as good as none.
 constexpr int64_t kMostSeconds = 100 * 366 * int64_t{86'400};
-// The last second of 9999.
-constexpr int64_t kLastTime = 253'402'300'799;
+// A time after this one is none.
+constexpr int64_t kLastTime = 100'000'000'000;
 // The kinds that authenticate associated data, with 256 bits.
 constexpr std::array<std::string_view, 3> kKinds = {"aes256-gcm96", "chacha20-poly1305", "xchacha20-poly1305"};
 
