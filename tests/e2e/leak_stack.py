@@ -15,7 +15,7 @@ import urllib.parse
 from core_files import Cores, command_line, core_limit_that_stays
 from harness import CheckFailed, Screen, Stack, processes_of
 from leak_search import Search, pem_pieces, short_pem
-from volume_keys import keys_under_local
+from volume_keys import context_of, keys_of
 from softhsm import MODULE, SoftHsm
 
 
@@ -165,10 +165,24 @@ class PlantedStack:
                 plant(f"{cloud} key material {number}", base64.b64decode(key["versions"][0][field]), homes=emulator)
         plant("the marker in the database", self.marker)
 
-    def know_keys_of(self, lower, name):
-        """The keys of a volume that a LOCAL key wraps, opened here: what a daemon and an agent hold in memory."""
-        for kind, number, key in keys_under_local(self.local_key, json.loads((lower / "volume.json").read_text(encoding="utf-8"))):
-            self.search.plant(f"{name}: its {kind} {number}", key)
+    def know_keys_of(self, lower, name, unwrap):
+        """The keys of an open volume: what its daemon and its agent hold in memory. How many are known."""
+        keys = keys_of(json.loads((lower / "volume.json").read_text(encoding="utf-8")), unwrap)
+        for kind, generation, key in keys:
+            self.search.plant(f"{name}: {kind} {generation}", key)
+        return len(keys)
+
+    def open_in_vault(self, record, wrapped):
+        """A KEK under a key of the emulated Vault, as its owner would unwrap it."""
+        if record["root"]["type"] != "VAULT_TRANSIT":
+            return None
+        vault = self.stack.facts["clouds"]["vault"]
+        mount, _, key = record["root"]["uri"].removeprefix("vault://").partition("/")[2].rpartition("/")
+        body = json.dumps({"ciphertext": wrapped.decode(), "associated_data": base64.b64encode(context_of(record)).decode()})
+        status, data = self.ask("decrypt", "POST", f"/v1/{mount}/decrypt/{key}", body, {"X-Vault-Token": vault["seed"]["credentials"]["root_token"]}, vault["url"], key=False, keep=False)
+        if status != 200:
+            raise CheckFailed(f"Vault does not unwrap: {status}")
+        return base64.b64decode(json.loads(data)["data"]["plaintext"])
 
     def parts_of_dev(self):
         return [pid for word in ("kms-emulator run", "server run", "agent run") for pid in processes_of(word) if str(self.stack.folder) in command_line(pid)]

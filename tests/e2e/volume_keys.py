@@ -1,21 +1,37 @@
-"""The keys of a volume under a LOCAL key, opened without Latchkey, by docs/formats.md."""
+"""The keys of a volume, opened without Latchkey, by docs/formats.md."""
 import base64
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 
-def keys_under_local(local_key, volume):
-    """[("KEK" or "DEK", number, 32 bytes)] of a volume.json. A wrapping that does not open as documented is an error."""
+def context_of(record):
+    """What a wrapped KEK is bound to, as bytes."""
+    pairs = {"latchkey:cluster": record["cluster"], "latchkey:generation": str(record["generation"]), "latchkey:organization": record["organization"],
+             "latchkey:region": record["region"]}
+    return "".join(f"{len(name)}:{name}{len(value)}:{value}\n" for name, value in sorted(pairs.items())).encode()
+
+
+def open_locally(local_key):
+    """A way to unwrap for keys_of(): with the bytes of a LOCAL key file."""
+    def unwrap(record, wrapped):
+        return AESGCM(local_key).decrypt(wrapped[:12], wrapped[12:], b"latchkey-local-1\n" + context_of(record)) if record["root"]["type"] == "LOCAL" else None
+    return unwrap
+
+
+def keys_of(volume, unwrap):
+    """[("KEK" or "DEK", generation, 32 bytes)] of a volume.json, the KEK before each as well. `unwrap`(record, ciphertext) gives a KEK, or None where the root key is
+    not its own. What does not open as documented is an error."""
     keks, out = {}, []
     for record in volume["keks"]:
-        if record["root"]["type"] != "LOCAL":
+        kek = unwrap(record, base64.b64decode(record["ciphertext"]))
+        if kek is None:
             continue
-        context = {"latchkey:cluster": record["cluster"], "latchkey:generation": str(record["generation"]), "latchkey:organization": record["organization"],
-                   "latchkey:region": record["region"]}
-        bound = "latchkey-local-1\n" + "".join(f"{len(name)}:{name}{len(value)}:{value}\n" for name, value in sorted(context.items()))
-        wrapped = base64.b64decode(record["ciphertext"])
-        keks[record["id"]] = AESGCM(local_key).decrypt(wrapped[:12], wrapped[12:], bound.encode())
-        out.append(("KEK", record["generation"], keks[record["id"]]))
+        keks[record["id"]] = kek
+        out.append(("KEK", record["generation"], kek))
+        if previous := record.get("previous"):
+            bound = "\n".join(("latchkey kek previous", record["id"], previous["id"]))
+            keks[previous["id"]] = AESGCM(kek).decrypt(base64.b64decode(previous["nonce"]), base64.b64decode(previous["ciphertext"]), bound.encode())
+            out.append(("KEK", record["generation"] - 1, keks[previous["id"]]))
     for dek in volume["deks"]:
         for wrapped in dek["wrapped"]:
             if wrapped["kek"] in keks:
