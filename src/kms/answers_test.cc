@@ -2,6 +2,8 @@
 // no well-behaved fake gives.
 #include "kms/aws/answers.h"
 
+#include <limits>
+
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/status.h"
