@@ -58,7 +58,7 @@ def peak_mib(pid):
 def shared_buffers():
     """In MB, as src/engine/postgresql/settings.cc has it."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
-    return min(max(memory // 8, 128 << 20), 1 << 30) >> 20
+    return min(max(memory // 32, 128 << 20), 512 << 20) >> 20
 
 
 class Postgres:

@@ -71,6 +71,8 @@ class PooledKeyDesk : public KeyDesk {
     }
     wake_.notify_all();
     for (std::thread& thread : threads_) thread.join();
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, desk] : desks_) desk->fresh.reset();
   }
 
   void Watch(const std::string& node_id, LeaseWatch watch) override {
@@ -93,6 +95,8 @@ class PooledKeyDesk : public KeyDesk {
       const std::lock_guard lock(mutex_);
       Desk& desk = DeskFor(kek, root);
       DropOld(desk, options_.clock->BootTime());
+      // What another record, or another root key, gave is not what this one gives.
+      if (!(desk.kek == kek && desk.root == root)) desk.fresh.reset();
       desk.waiters.push_back({std::move(done)});
       if (!desk.fresh) HurryFor(desk);
     }
@@ -111,7 +115,7 @@ class PooledKeyDesk : public KeyDesk {
   }
 
   void Test(const KeyTest& test, std::function<void(KeyVerdict)> done) override {
-    Post([this, test, done = std::move(done)] {
+    Post([this, test, done = std::move(done), since = options_.clock->BootTime()] {
       absl::Status status = options_.allowed ? options_.allowed(test.root) : absl::OkStatus();
       KeyVerdict verdict{.test_id = test.id};
       KmsContext context = {{"latchkey:purpose", "key test"}, {"latchkey:region", test.region}};
@@ -123,7 +127,11 @@ class PooledKeyDesk : public KeyDesk {
         verdict.steps.push_back({.name = "pins", .ok = false});
       } else {
         std::vector<KeyTestStep> steps;
-        status = TestKey(*options_.kms, test.root, context, &steps);
+        // The time that it waited for its turn is gone, and the last step may take its full time; the answer has to travel, too.
+        const absl::Duration waited = options_.clock->BootTime() - since;
+        const KeyTestLimit limit{.begin_within = std::max(test.answer_within - absl::Seconds(11) - waited, absl::Seconds(1)),
+                                 .clock = options_.clock};
+        status = TestKey(*options_.kms, test.root, context, &steps, limit);
         for (const KeyTestStep& step : steps) {
           verdict.steps.push_back({.name = step.name,
                                    .ok = step.ok,
@@ -160,6 +168,8 @@ class PooledKeyDesk : public KeyDesk {
   void LeaveOthers(const std::string& node_id, const std::string& but) {
     for (auto it = desks_.begin(); it != desks_.end();) {
       if (it->first != but) it->second->watches.erase(node_id);
+      // Nobody is left: a revoked or closed volume leaves no key behind.
+      if (it->first != but && !Wanted(*it->second)) it->second->fresh.reset();
       it = Idle(*it->second) && it->first != but ? desks_.erase(it) : std::next(it);
     }
   }
@@ -194,6 +204,7 @@ class PooledKeyDesk : public KeyDesk {
     if (served.empty()) return false;
     lock.unlock();
     for (auto& [waiter, kek] : served) waiter.done(std::move(kek));
+    served.clear();
     lock.lock();
     return true;
   }
@@ -251,6 +262,8 @@ class PooledKeyDesk : public KeyDesk {
       Ask(*desk);
       lock.lock();
       desk->busy = false;
+      // Who came after the answer was given out, and what was kept has gone meanwhile.
+      if (!desk->fresh) HurryFor(*desk);
       if (--busy_roots_[desk->root.uri] == 0) busy_roots_.erase(desk->root.uri);
       if (const auto it = desks_.find(desk->kek.id); it != desks_.end() && it->second == desk && Idle(*desk)) desks_.erase(it);
     }
@@ -276,7 +289,8 @@ class PooledKeyDesk : public KeyDesk {
       watches = desk.watches;
       waiters.swap(desk.waiters);
       desk.fresh.reset();
-      if (auto copy = Kept(outcome); copy.ok()) desk.fresh = *std::move(copy);
+      // Only where volumes are being opened: a check of those that are open leaves nothing behind.
+      if (auto copy = Kept(outcome); !waiters.empty() && copy.ok()) desk.fresh = *std::move(copy);
       Count(outcome);
       if (before.ok != desk.report.health.ok || before.failure != desk.report.health.failure) {
         Log(desk.report.health.ok ? LogLevel::kInfo : LogLevel::kWarning,

@@ -60,8 +60,9 @@ class KeyDesk {
     int most_per_root = 2;
     // How often the KMS is asked about a key beside being asked to unwrap; reads are scarce at some of them.
     absl::Duration facts_interval = absl::Hours(1);
-    // How long after the call a KEK may still be given to whoever fetches it, so that a host which opens its volumes one after another asks
-    // once. Far below the check interval: no volume opens that a lease would not have kept open. Wiped then, or at the first failure.
+    // How long after a call that somebody fetched its KEK may still be given to others who do, so that a host which opens its volumes one
+    // after another asks once. Far below the check interval: no volume opens that a lease would not have kept open. Wiped then, at the
+    // first failure, and when nobody watches it any more.
     absl::Duration keep_fresh = absl::Seconds(5);
     // Pins of this host, applied to keys that the server wants tested.
     std::function<absl::Status(const RootKey&)> allowed;

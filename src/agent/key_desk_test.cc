@@ -194,10 +194,48 @@ TEST_F(KeyDeskTest, VolumesOpenedOneAfterAnotherAreOneCall) {
   EXPECT_EQ(kms_->calls() - before, 2u);
 }
 
+TEST_F(KeyDeskTest, WhoeverLeavesLastLeavesNoKek) {
+  FakeClock clock;
+  Start({absl::Hours(1)}, absl::Hours(1), clock);
+  const auto fetch = [&] {
+    std::promise<absl::Status> got;
+    auto arrived = got.get_future();
+    desk_->Fetch(kek_, kek_.root, [&](const absl::StatusOr<FreshKek>& fresh) { got.set_value(fresh.status()); });
+    EXPECT_TRUE(Arrives(arrived));
+    return arrived.get();
+  };
+  const size_t before = kms_->calls();
+  desk_->Watch("n1", WatchOn(kek_));
+  ASSERT_THAT(fetch(), IsOk());
+  ASSERT_TRUE(Await([this] { return !renewed_.empty(); }));
+  const size_t opened = kms_->calls();
+  ASSERT_THAT(fetch(), IsOk());
+  EXPECT_EQ(kms_->calls(), opened) << before;
+  desk_->Unwatch("n1");
+  kms_->Fail("local://a", FailureClass::kDisabled);
+  EXPECT_EQ(FailureClassOf(fetch()), FailureClass::kDisabled);
+}
+
+TEST_F(KeyDeskTest, AnAnswerThatNobodyFetchedIsNotKept) {
+  FakeClock clock;
+  Start({absl::Hours(1)}, absl::Hours(1), clock);
+  desk_->Watch("n1", WatchOn(kek_));
+  ASSERT_TRUE(Await([this] { return !renewed_.empty(); }));
+  const size_t checked = kms_->calls();
+  std::promise<void> got;
+  auto arrived = got.get_future();
+  desk_->Fetch(kek_, kek_.root, [&](const absl::StatusOr<FreshKek>&) { got.set_value(); });
+  ASSERT_TRUE(Arrives(arrived));
+  EXPECT_EQ(kms_->calls(), checked + 1);
+}
+
 TEST_F(KeyDeskTest, ARefusalEndsWhatIsGivenOut) {
   Start({absl::Hours(1)}, absl::Hours(1));
   desk_->Watch("n1", WatchOn(kek_));
-  ASSERT_TRUE(Await([this] { return !renewed_.empty(); }));
+  std::promise<void> opened;
+  auto has_opened = opened.get_future();
+  desk_->Fetch(kek_, kek_.root, [&](const absl::StatusOr<FreshKek>&) { opened.set_value(); });
+  ASSERT_TRUE(Arrives(has_opened));
   kms_->Fail("local://a", FailureClass::kDisabled);
   ASSERT_TRUE(Await([this] { return desk_->counters().refusals == 1; }));
   std::promise<void> got;

@@ -45,7 +45,7 @@ absl::Status TestHere(const Args& args) {
   std::vector<KeyTestStep> steps;
   KmsContext context = {{"latchkey:purpose", "key test"}};
   if (!key.external_id.empty()) context["latchkey:organization"] = key.external_id;
-  const absl::Status status = TestKey(kms, key, context, &steps);
+  const absl::Status status = TestKey(kms, key, context, &steps, {.begin_within = absl::InfiniteDuration()});
   const std::optional<FailureClass> failure = FailureClassOf(status);
   const std::string remedy = failure ? RemedyFor(args, key, steps, *failure) : "";
   if (args.api.json()) {

@@ -57,8 +57,11 @@ absl::StatusOr<Question> AskHost(Core& core, const ClusterModel* model, const Re
       break;
     }
   }
-  KeyTest test{
-      .id = NewUuid(*core.options.random), .cluster_id = model == nullptr ? "" : model->row.id, .region = spec.region, .root = spec.key};
+  KeyTest test{.id = NewUuid(*core.options.random),
+               .cluster_id = model == nullptr ? "" : model->row.id,
+               .region = spec.region,
+               .root = spec.key,
+               .answer_within = core.options.key_test_timeout};
   test.root.external_id = core.organization;
   RETURN_IF_ERROR(core.key_tests.Ask(chosen->id, test));
   core.hub.Notify(chosen->id);

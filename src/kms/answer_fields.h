@@ -15,7 +15,7 @@
 namespace latchkey {
 
 // The longest that a KMS can have to unwrap for us: 190 bytes, the hash of their context, and padding. What is longer is not ours.
-inline constexpr size_t kMostUnwrapped = 256;
+inline constexpr size_t kMostUnwrapped = 4096;
 // The longest token or key of an identity. Google promises to stay below 2 KiB, AWS sets no bound; Azure's, with groups in them, are
 // longest.
 inline constexpr size_t kMostToken = 24 << 10;

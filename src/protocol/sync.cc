@@ -8,7 +8,13 @@
 
 namespace latchkey {
 
-json::object KeyTest::ToJson() const { return {{"id", id}, {"cluster_id", cluster_id}, {"region", region}, {"root", root.ToJson()}}; }
+json::object KeyTest::ToJson() const {
+  return {{"id", id},
+          {"cluster_id", cluster_id},
+          {"region", region},
+          {"root", root.ToJson()},
+          {"answer_within_ms", absl::ToInt64Milliseconds(answer_within)}};
+}
 
 absl::StatusOr<KeyTest> KeyTest::FromJson(const json::object& object, const std::string& path) {
   JsonReader reader(object, path);
@@ -16,6 +22,8 @@ absl::StatusOr<KeyTest> KeyTest::FromJson(const json::object& object, const std:
   test.id = reader.String("id");
   test.cluster_id = reader.OptionalString("cluster_id");
   test.region = reader.OptionalString("region");
+  constexpr int64_t kLongestMs = 3'600'000;
+  test.answer_within = absl::Milliseconds(std::clamp<int64_t>(reader.OptionalInt("answer_within_ms", 20'000), 0, kLongestMs));
   RETURN_IF_ERROR(reader.status());
   ASSIGN_OR_RETURN(test.root, ReadRecord<RootKey>(reader, "root"));
   return test;

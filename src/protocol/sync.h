@@ -61,6 +61,7 @@ struct KeyTest {
   std::string id;  // UUID
   std::string cluster_id, region;
   RootKey root;
+  absl::Duration answer_within = absl::Seconds(20);  // what the server waits; in whole milliseconds
   boost::json::object ToJson() const;
   static absl::StatusOr<KeyTest> FromJson(const boost::json::object& object, const std::string& path);
 };

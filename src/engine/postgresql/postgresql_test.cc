@@ -218,10 +218,10 @@ TEST_F(PostgresqlTest, DoesNotCallAnUnreadableMountEmpty) {
   EXPECT_THAT(engine_->HasData(), StatusIs(absl::StatusCode::kUnavailable));
 }
 
-TEST(PostgresqlSettingsTest, BuffersAreAnEighthOfTheMemoryWithinBounds) {
-  EXPECT_THAT(PostgresqlTuning(uint64_t{4} << 30), HasSubstr("\nshared_buffers = 512MB\n"));
+TEST(PostgresqlSettingsTest, BuffersAreAShareOfTheMemoryWithinBounds) {
+  EXPECT_THAT(PostgresqlTuning(uint64_t{8} << 30), HasSubstr("\nshared_buffers = 256MB\n"));
   EXPECT_THAT(PostgresqlTuning(uint64_t{256} << 20), HasSubstr("\nshared_buffers = 128MB\n"));
-  EXPECT_THAT(PostgresqlTuning(uint64_t{1} << 40), HasSubstr("\nshared_buffers = 1024MB\n"));
+  EXPECT_THAT(PostgresqlTuning(uint64_t{1} << 40), HasSubstr("\nshared_buffers = 512MB\n"));
 }
 
 TEST(PostgresqlSettingsTest, NeverTrustsAnybody) {

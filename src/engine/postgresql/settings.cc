@@ -7,9 +7,9 @@
 namespace latchkey {
 namespace {
 
-// PostgreSQL's own default; and no more than a stop can write back in a few seconds, since it comes before sealing.
+// PostgreSQL's own default; and no more than a stop can write back in seconds, since it comes before sealing.
 constexpr uint64_t kLeastBuffers = uint64_t{128} << 20;
-constexpr uint64_t kMostBuffers = uint64_t{1} << 30;
+constexpr uint64_t kMostBuffers = uint64_t{512} << 20;
 
 }  // namespace
 
@@ -22,15 +22,16 @@ std::string PostgresqlHba() {
 }
 
 std::string PostgresqlTuning(uint64_t memory) {
-  const uint64_t buffers = std::clamp(memory / 8, kLeastBuffers, kMostBuffers);
+  const uint64_t buffers = std::clamp(memory / 32, kLeastBuffers, kMostBuffers);
   return absl::StrCat(R"(
 # Added by Latchkey. On an encrypted volume a write and a sync are two requests, and a commit waits for both; a write that is durable by
 # itself is one. Every such write waits for the disk, so the WAL writer comes often and backends seldom have to write full buffers themselves.
 wal_sync_method = open_datasync
 wal_writer_delay = 10ms
 wal_buffers = 16MB
-# A page that has to go before its time is a request that a backend waits for. An eighth of the memory, 128 MB to 1 GB, of which only what is
-# used is taken; what is dirty of it has to be written back before a volume is sealed in good order.
+# A page that has to go before its time is a request that a backend waits for. A 32nd of the memory, 128 MB to 512 MB, of
+# which only what is used is taken: a host may have many databases, and what is dirty has to be written back before a volume is sealed in good
+# order.
 shared_buffers = )",
                       buffers >> 20, "MB\n");
 }
