@@ -143,17 +143,13 @@ def bench_volume(program, measures, quick):
         # pgbench's own rule: the scale is at least the number of clients, else they wait for one another's rows and not for the disk.
         for server in (plain, encrypted):
             server.pgbench("-i", "-q", "-s", str(CLIENTS[-1]))
-        rounds, seconds = (1, 2) if quick else (5, 8)
-        # One client waits for the disk alone, many share each flush of the log: what a volume costs depends on how many there are, so all
-        # are shown, and the target is held against their geometric mean.
-        ratios = []
+        rounds, seconds = (1, 1) if quick else (5, 8)
+        # One client waits for the disk alone, many share each flush of the log: what a volume costs depends on how many there are, so the
+        # target is held against each.
         for clients in CLIENTS:
             name = f"pgbench TPC-B-like, {clients} client{'s' if clients > 1 else ''}"
             baseline, value, ratio = paired(name, plain, encrypted, ["-c", str(clients), "-j", str(min(clients, 2))], rounds, seconds)
-            measures.add(name, value, "tps", "", None, baseline, ratio)
-            ratios.append(ratio)
-        mean = statistics.geometric_mean(ratios)
-        measures.add("pgbench TPC-B-like, geometric mean of the ratios", mean, "ratio", "≥ 0.85", mean >= 0.85)
+            measures.add(name, value, "tps", "ratio ≥ 0.85", ratio >= 0.85, baseline, ratio)
         name = "pgbench select-only, 8 clients"
         baseline, value, ratio = paired(name, plain, encrypted, ["-S", "-c", "8", "-j", "2"], rounds, seconds)
         measures.add(name, value, "tps", "ratio ≥ 0.9", ratio >= 0.9, baseline, ratio)
