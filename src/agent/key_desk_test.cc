@@ -332,6 +332,26 @@ TEST_F(KeyDeskTest, TestsKeysAndSaysWhatIsWrong) {
   EXPECT_THAT(names(foreign), ElementsAre("pins failed"));
 }
 
+TEST_F(KeyDeskTest, AKeysTestEndsBeforeTheServerStopsWaiting) {
+  FakeClock clock;
+  Start({absl::Hours(1)}, absl::ZeroDuration(), clock);
+  kms_->OnCall([&] { clock.Advance(absl::Seconds(10)); });
+  const auto test = [this](absl::Duration answer_within) {
+    std::promise<KeyVerdict> got;
+    auto arrived = got.get_future();
+    desk_->Test({.id = "t", .cluster_id = "c", .region = "r", .root = Root("local://a"), .answer_within = answer_within},
+                [&](KeyVerdict verdict) { got.set_value(std::move(verdict)); });
+    EXPECT_TRUE(Arrives(arrived));
+    return arrived.get();
+  };
+  const KeyVerdict late = test(absl::Seconds(20));
+  EXPECT_EQ(late.failure, FailureClass::kUnreachable);
+  EXPECT_THAT(late.message, HasSubstr("the KMS is slow"));
+  EXPECT_TRUE(test(absl::Minutes(2)).ok);
+  kms_->OnCall(nullptr);
+  desk_->Stop();  // its threads use what this test holds
+}
+
 TEST_F(KeyDeskTest, AsksNoMoreWhenNobodyWatches) {
   Start();
   desk_->Watch("n1", WatchOn(kek_));

@@ -30,6 +30,11 @@ std::string AnswerText(const json::object& answer, std::string_view name) {
 
 std::string AnswerWords(const json::object& answer, std::string_view name) { return CleanWords(AnswerText(answer, name)); }
 
+bool AnswerIsTrue(const json::object& answer, std::string_view name) {
+  const json::value* value = answer.if_contains({name.data(), name.size()});
+  return value != nullptr && value->is_bool() && value->get_bool();
+}
+
 SecretBytes TakeAnswerSecret(json::object& answer, std::string_view name, size_t most) {
   json::string* text = TextIn(answer, name);
   if (text == nullptr) return {};

@@ -14,7 +14,8 @@
 
 namespace latchkey {
 
-// The longest that a KMS can have to unwrap for us: 190 bytes, the hash of their context, and padding. What is longer is not ours.
+// Far more than what we have wrapped, a KEK and perhaps the hash of its context, so that a KMS which unwraps something else is seen to do
+// so (CORRUPT) and not taken for one that is out of order; and little beside the memory for secrets.
 inline constexpr size_t kMostUnwrapped = 4096;
 // The longest token or key of an identity. Google promises to stay below 2 KiB, AWS sets no bound; Azure's, with groups in them, are
 // longest.
@@ -27,6 +28,8 @@ absl::StatusOr<json::object> TakeAnswer(std::string& body);
 std::string AnswerText(const json::object& answer, std::string_view name);
 // The same, cleaned and cut for people (CleanWords).
 std::string AnswerWords(const json::object& answer, std::string_view name);
+// Whether the field is there and true.
+bool AnswerIsTrue(const json::object& answer, std::string_view name);
 // A text that is a secret of at most `most` bytes; otherwise empty. Wiped in the object, whatever it is.
 SecretBytes TakeAnswerSecret(json::object& answer, std::string_view name, size_t most = kMostToken);
 

@@ -142,12 +142,24 @@ TEST(SyncTest, AResponseComesBackFromJsonAsItWas) {
   SyncResponse response;
   response.version = 77;
   response.nodes = {SomeDesiredNode()};
-  response.key_tests = {{.id = "t-1", .cluster_id = "c-1", .region = "r-1", .root = SomeRoot()}};
+  response.key_tests = {{.id = "t-1", .cluster_id = "c-1", .region = "r-1", .root = SomeRoot(), .answer_within = absl::Seconds(45)}};
   LK_ASSERT_OK_AND_ASSIGN(const SyncResponse again, SyncResponse::FromJson(Parsed(response.ToJson())));
   EXPECT_EQ(json::serialize(again.ToJson()), json::serialize(response.ToJson()));
   ASSERT_EQ(again.nodes.size(), 1U);
   EXPECT_TRUE(again.nodes[0].revoked && again.nodes[0].paused && again.nodes[0].deleted && again.nodes[0].root_is_escrow);
   EXPECT_EQ(again.nodes[0].wrapped_keks, response.nodes[0].wrapped_keks);
+}
+
+TEST(KeyTestTest, TheTimeForAnAnswerIsTheServersWithinReason) {
+  json::object object = KeyTest{.id = "t", .root = SomeRoot(), .answer_within = absl::Seconds(45)}.ToJson();
+  const auto read = [&] { return KeyTest::FromJson(Parsed(object), "key_tests[0]")->answer_within; };
+  EXPECT_EQ(read(), absl::Seconds(45));
+  object["answer_within_ms"] = -1;
+  EXPECT_EQ(read(), absl::ZeroDuration());
+  object["answer_within_ms"] = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(read(), absl::Hours(1));
+  object.erase("answer_within_ms");  // a server that does not say
+  EXPECT_EQ(read(), absl::Seconds(20));
 }
 
 TEST(SyncTest, UnknownFieldsOfANewerPeerAreLeftAlone) {

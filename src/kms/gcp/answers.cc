@@ -68,11 +68,6 @@ std::optional<uint32_t> Crc(const json::object& object, std::string_view name) {
   return static_cast<uint32_t>(number);
 }
 
-bool IsTrue(const json::object& object, std::string_view name) {
-  const json::value* value = Member(object, name);
-  return value != nullptr && value->is_bool() && value->get_bool();
-}
-
 std::optional<absl::Time> Timestamp(const json::object& object, std::string_view name) { return ReadAnswerTime(AnswerText(object, name)); }
 
 // "7776000s", "0.5s"
@@ -126,7 +121,7 @@ absl::StatusOr<GcpEncrypted> ReadGcpEncrypted(std::string& body, std::string_vie
   if (!crc) return Incomplete("encrypt", "ciphertextCrc32c");
   // False where the checksums that we sent did not reach Google: what it encrypted is then not proven to be what we sent.
   const bool verified =
-      IsTrue(answer, "verifiedPlaintextCrc32c") && (!with_aad || IsTrue(answer, "verifiedAdditionalAuthenticatedDataCrc32c"));
+      AnswerIsTrue(answer, "verifiedPlaintextCrc32c") && (!with_aad || AnswerIsTrue(answer, "verifiedAdditionalAuthenticatedDataCrc32c"));
   if (!verified || *crc != Crc32c(*ciphertext)) return Changed("encrypt", changed);
   return GcpEncrypted{.ciphertext = std::move(*ciphertext), .version = *version};
 }

@@ -35,11 +35,6 @@ std::optional<int64_t> Int(const json::object& object, std::string_view name) {
   return value->get_int64();
 }
 
-bool Bool(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains({name.data(), name.size()});
-  return value != nullptr && value->is_bool() && value->get_bool();
-}
-
 }  // namespace
 
 absl::StatusOr<std::string> ReadVaultEncrypted(std::string& body) {
@@ -77,9 +72,9 @@ absl::StatusOr<VaultKey> ReadVaultKey(std::string& body, std::string_view asked)
   if (key.type.empty() || !latest || *latest < 1) return Incomplete("Vault Transit read key", "type and latest_version");
   if (AnswerText(*data, "name") != asked) return KmsError(FailureClass::kCorrupt, "Vault Transit read key: the answer is of another key");
   key.latest_version = *latest;
-  key.derived = Bool(*data, "derived");
-  key.soft_deleted = Bool(*data, "soft_deleted");
-  key.deletion_allowed = Bool(*data, "deletion_allowed");
+  key.derived = AnswerIsTrue(*data, "derived");
+  key.soft_deleted = AnswerIsTrue(*data, "soft_deleted");
+  key.deletion_allowed = AnswerIsTrue(*data, "deletion_allowed");
   key.min_decryption_version = Int(*data, "min_decryption_version").value_or(0);
   key.min_available_version = Int(*data, "min_available_version").value_or(0);
   if (const auto seconds = Int(*data, "auto_rotate_period"); seconds && *seconds >= 0) {
