@@ -97,6 +97,7 @@ absl::StatusOr<AgentConfig> ParseAgentConfig(std::string_view text) {
   ReadPorts(reader, config);
   reader.String("metrics_address", config.metrics_address);
   reader.String("program", config.program);
+  reader.Bool("fuse_io_uring", config.fuse_io_uring);
   reader.Bool("allow_return_to_escrow", config.allow_return_to_escrow);
   reader.String("escrow_uri", config.escrow_uri);
   reader.Bool("i_accept_plaintext_off_loopback", config.i_accept_plaintext_off_loopback);

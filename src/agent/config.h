@@ -53,6 +53,7 @@ struct AgentConfig {
   std::string advertise_host = "127.0.0.1";            // what clients of the databases connect to
   std::string listen_address = "127.0.0.1";            // where the databases listen
   int first_port = 5500, last_port = 5999;             // port_range = "5500-5999"
+  bool fuse_io_uring = true;                           // volumes use it where the kernel has it; as root this allows it for the host
   std::string metrics_address = "127.0.0.1:7795";      // empty: none
   std::string program;                                 // the latchkey binary for volume daemons; empty: our own
   AgentClocks clocks;

@@ -31,6 +31,7 @@ listen_address = "0.0.0.0"
 port_range = "6000-6010"
 metrics_address = ""
 program = "/usr/bin/latchkey"
+fuse_io_uring = false
 allow_return_to_escrow = true
 escrow_uri = "local://escrow"
 i_accept_plaintext_off_loopback = true
@@ -96,6 +97,7 @@ principal = "arn:aws:iam::111122223333:role/latchkey"
   EXPECT_EQ(config.kms.kms.pkcs11_connections.at("hsm").token_label, "cmek");
   EXPECT_EQ(config.kms.kms.kmip_connections.at("kmip1").port, 5697);
   EXPECT_EQ(config.allowed_root_keys.at(0).account, "111122223333");
+  EXPECT_FALSE(config.fuse_io_uring);
   EXPECT_TRUE(config.allow_return_to_escrow);
   EXPECT_EQ(config.escrow_uri, "local://escrow");
   EXPECT_TRUE(config.i_accept_plaintext_off_loopback);

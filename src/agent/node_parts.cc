@@ -73,7 +73,7 @@ std::unique_ptr<NodeVolume> MakeNodeVolume(const AgentConfig& config, const std:
     constexpr std::string_view kGone = " (deleted)";
     if (program.ends_with(kGone)) program.resize(program.size() - kGone.size());
   }
-  return NewNodeVolume({.program = program, .paths = NodePaths(config, node_id), .user = user});
+  return NewNodeVolume({.program = program, .paths = NodePaths(config, node_id), .user = user, .fuse_io_uring = config.fuse_io_uring});
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> MakeNodeEngine(const AgentConfig& config, const std::optional<UserIds>& user,

@@ -122,7 +122,8 @@ class RealNodeVolume : public NodeVolume {
                                               .mount_point = options_.paths.mount_point,
                                               .control_socket = options_.paths.control_socket,
                                               .log_file = options_.paths.state_folder + "/volume.log",
-                                              .user = options_.user});
+                                              .user = options_.user,
+                                              .fuse_io_uring = options_.fuse_io_uring});
       RETURN_IF_ERROR(started.status());
       Know(started);
     }

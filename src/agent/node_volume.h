@@ -42,6 +42,7 @@ struct RealNodeVolumeOptions {
   std::string program;  // the latchkey binary
   NodePaths paths;
   std::optional<UserIds> user;
+  bool fuse_io_uring = true;  // VolumeDaemonOptions
   // How long an answer is waited for, and how long a daemon that gives none is only VolumeFacts::silent: its lower disk may be slow. (The
   // lease runs on meanwhile.)
   absl::Duration status_timeout = absl::Seconds(2);

@@ -26,6 +26,7 @@ struct Args {
   KmsArgs kms;
   std::string folder, mount_point, user, output = "table";
   int64_t check_interval = 60, grace = 3600;
+  bool no_fuse_io_uring = false;
 };
 
 std::string SocketOf(const std::string& folder) { return folder + "/volume.sock"; }
@@ -72,6 +73,7 @@ absl::Status Serve(const Args& args, const std::string& folder, const std::strin
                    const WrappedKek& record, const RootKey& root, const KmsSet& kms) {
   BlockStopSignals();
   VolumeDaemonOptions options = DaemonOptions(folder, mount_point);
+  options.fuse_io_uring = !args.no_fuse_io_uring;
   if (!args.user.empty()) {
     ASSIGN_OR_RETURN(options.user, FindUser(args.user));
     if (::chown(folder.c_str(), options.user->uid, options.user->gid) != 0 ||
@@ -246,7 +248,10 @@ Command VolumeCommand() {
        .help = "as root: the system user that the daemon runs as and that alone can reach the files",
        .target = &args->user},
       {.names = "--check-interval", .help = "seconds between questions to the KMS", .target = &args->check_interval},
-      {.names = "--grace", .help = "seconds that the volume stays open while the KMS does not answer", .target = &args->grace}};
+      {.names = "--grace", .help = "seconds that the volume stays open while the KMS does not answer", .target = &args->grace},
+      {.names = "--no-fuse-io-uring",
+       .help = "serve over /dev/fuse alone, and, as root, leave the kernel's parameter fuse.enable_uring as it is",
+       .target = &args->no_fuse_io_uring}};
   Command group{.name = "volume", .summary = "an encrypted volume as a tool of its own, without server and agent"};
   group.children.push_back(
       {.name = "create",

@@ -123,7 +123,9 @@ absl::StatusOr<ProcessId> StartVolumeDaemon(const VolumeDaemonOptions& options) 
                 "--lease-poll-ms",
                 absl::StrCat(absl::ToInt64Milliseconds(options.lease_poll)),
                 "--seal-patience-ms",
-                absl::StrCat(absl::ToInt64Milliseconds(options.seal_patience))};
+                absl::StrCat(absl::ToInt64Milliseconds(options.seal_patience)),
+                "--fuse-io-uring",
+                options.fuse_io_uring ? "yes" : "no"};
   if (!options.log_file.empty()) spawn.argv.insert(spawn.argv.end(), {"--log", options.log_file});
   if (options.user) {
     spawn.argv.insert(spawn.argv.end(), {"--uid", absl::StrCat(options.user->uid), "--gid", absl::StrCat(options.user->gid)});

@@ -29,6 +29,8 @@ struct VolumeDaemonOptions {
   absl::Duration lease_poll = absl::Milliseconds(200);  // how late a lease's end may be noticed without requests
   // How long sealing waits for the lower disk, at each of two steps, before it goes on without it.
   absl::Duration seal_patience = absl::Seconds(10);
+  // Whether FUSE over io_uring is used where the kernel has it; a daemon of root's then allows it for the host (AllowFuseRings).
+  bool fuse_io_uring = true;
 };
 // Starts a daemon, detached, and waits until its control socket answers. The mount is not there before Open. FailedPrecondition when
 // another process holds volume.lock. Needs the lower folder to exist.

@@ -56,6 +56,7 @@ class VolumeDaemon {
     // How long sealing waits for one step: for the kernel to write back, then for running requests, each time.
     absl::Duration seal_patience = absl::Seconds(10);
     FilesystemLimits limits;
+    std::vector<uint16_t> ring_queues;  // FuseSlots; empty: /dev/fuse alone
   };
   VolumeDaemon(Options options, std::unique_ptr<MountHost> host, Clock& clock, Random& random);
   ~VolumeDaemon();
@@ -99,6 +100,7 @@ class VolumeDaemon {
   [[noreturn]] void EndAtOnce(const std::string& why);
 
   const Options options_;
+  std::vector<uint16_t> ring_queues_ = options_.ring_queues;  // guarded by change_mutex_
   const std::unique_ptr<MountHost> host_;
   Clock& clock_;
   Random& random_;

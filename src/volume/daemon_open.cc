@@ -2,14 +2,23 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <memory>
 
 #include "base/log.h"
 #include "base/status.h"
+#include "volume/bounded.h"
 #include "volume/daemon.h"
 
 namespace latchkey {
+namespace {
+
+// Long enough for a lower disk that is busy; less than callers wait for an opening.
+constexpr absl::Duration kFirstRequest = absl::Seconds(30);
+
+}  // namespace
 
 absl::Status VolumeDaemon::CreateVolume(const Kek& kek, const WrappedKek& record, const std::string& volume_id, int64_t dek_generation) {
   const std::string data = options_.lower_folder + "/data";
@@ -60,11 +69,22 @@ absl::Status VolumeDaemon::StartServing() {
     if (!seal_ordered_) keyring_.Serve();
   }
   ASSIGN_OR_RETURN(FuseSession::Connection connection, host_->Mount());
-  ASSIGN_OR_RETURN(session_, FuseSession::Start(*filesystem_, std::move(connection)));
+  ASSIGN_OR_RETURN(session_, FuseSession::Start(*filesystem_, std::move(connection), ring_queues_));
   session_->OnEnd([this] { RequestSeal("UNMOUNTED"); });
   // The first request is ours: it shows that the mount answers, and that the kernel has taken our settings, which the next step changes.
-  struct stat st;
-  if (stat(options_.mount_point.c_str(), &st) != 0) return ErrnoStatus(errno, "the new mount does not answer");
+  const auto error = std::make_shared<std::atomic<int>>(0);
+  const Bounded first([error, path = options_.mount_point] {
+    struct stat st;
+    if (stat(path.c_str(), &st) != 0) *error = errno;
+  });
+  if (!first.Wait(kFirstRequest)) {
+    // The kernel serves nobody before it has a slot for each of its queues: should this host have told us of too few, or keep us from
+    // handing one over, the next opening goes without.
+    ring_queues_.clear();
+    host_->EndConnection();
+    return Unavailable("the new mount does not answer within ", absl::FormatDuration(kFirstRequest));
+  }
+  if (*error != 0) return ErrnoStatus(*error, "the new mount does not answer");
   host_->ReadAheadFar();
   return absl::OkStatus();
 }

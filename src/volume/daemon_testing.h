@@ -72,7 +72,8 @@ class DaemonTest : public testing::Test {
                                                  .log_file = folder_ / "log",
                                                  .user = user,
                                                  .lease_poll = absl::Milliseconds(20),
-                                                 .seal_patience = patience_}));
+                                                 .seal_patience = patience_,
+                                                 .fuse_io_uring = fuse_io_uring_}));
     return absl::OkStatus();
   }
   absl::StatusOr<VolumeStatus> OpenVolume(bool create, std::optional<absl::Duration> lease = absl::Hours(1)) {
@@ -130,6 +131,7 @@ class DaemonTest : public testing::Test {
   TestKek kek_ = TestKek::New();
   ProcessId daemon_;
   absl::Duration patience_ = absl::Seconds(10);
+  bool fuse_io_uring_ = true;
 };
 
 }  // namespace latchkey

@@ -72,11 +72,12 @@ uint64_t NextCipherNumber() {
 
 }  // namespace
 
-Scratch::Scratch() : memory_(static_cast<uint8_t*>(std::aligned_alloc(kUnit, kBytes))) {
+Scratch::Scratch() : memory_(static_cast<uint8_t*>(std::aligned_alloc(kUnit, kBytes))), owned_(true) {
   if (memory_ == nullptr) throw std::bad_alloc();
 }
 
 Scratch::~Scratch() {
+  if (!owned_) return;
   Wipe(memory_, kBytes);
   std::free(memory_);
 }

@@ -32,15 +32,18 @@ inline constexpr size_t kMaxIo = size_t{1} << 20;
 // Working memory of one thread, page-aligned, room for kMaxIo and the blocks around it. It holds plaintext: wiped when destroyed.
 class Scratch {
  public:
+  static constexpr size_t kBytes = kMaxIo + 2 * kUnit;
   Scratch();
+  // Memory of somebody else, kBytes of it, page-aligned, who outlives this and wipes it.
+  explicit Scratch(std::span<uint8_t, kBytes> borrowed) : memory_(borrowed.data()), owned_(false) {}
   ~Scratch();
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   std::span<uint8_t> memory() { return {memory_, kBytes}; }
 
  private:
-  static constexpr size_t kBytes = kMaxIo + 2 * kUnit;
   uint8_t* memory_;
+  const bool owned_;
 };
 
 class EncryptedFile {
@@ -53,7 +56,7 @@ class EncryptedFile {
   // Reads the header. EIO when it is neither absent nor valid under a key of the ring. `keys` outlives the file.
   static int Open(const Keys& keys, LowerFile& lower, std::unique_ptr<EncryptedFile>* out);
 
-  // At most kMaxIo bytes; fewer at the end of the file. `out` points into `scratch`.
+  // At most kMaxIo bytes; fewer at the end of the file. `out` points into `scratch`, to its beginning if `offset` is a multiple of kUnit.
   int Read(LowerFile& lower, uint64_t offset, size_t size, Scratch& scratch, std::span<const uint8_t>* out);
   // Any size. After an error some leading part may have been written; bytes behind the old end are then cut off again.
   int Write(LowerFile& lower, uint64_t offset, std::span<const uint8_t> in, Scratch& scratch);

@@ -79,6 +79,14 @@ Scratch& Filesystem::ThreadScratch() {
   return scratch;
 }
 
+namespace {
+thread_local Scratch* read_scratch = nullptr;
+}  // namespace
+
+void Filesystem::UseForReads(Scratch* memory) { read_scratch = memory; }
+
+Scratch& Filesystem::ReadScratch() { return read_scratch != nullptr ? *read_scratch : ThreadScratch(); }
+
 int Filesystem::Descriptor(Inode& inode, LowerRef* out) {
   if ((*out = pool_.Find(inode)) != nullptr) return 0;
   std::shared_lock lock(tree_);

@@ -39,6 +39,9 @@ class Filesystem {
 
   ~Filesystem();
 
+  // The calling thread's reads are made in this memory from now on, until nullptr or the thread's end. It outlives them.
+  static void UseForReads(Scratch* memory);
+
   // For fuse_session_new, with this object as user data.
   static const fuse_lowlevel_ops& Operations();
 
@@ -78,6 +81,7 @@ class Filesystem {
   int MadeEntryLocked(Inode& parent, const LowerRef& folder, const std::string& lower, fuse_entry_param* entry);
   void ReplyEntry(fuse_req_t req, int error, const fuse_entry_param& entry);
   static Scratch& ThreadScratch();
+  static Scratch& ReadScratch();
 
   // In fuse_file_info::fh, of a handle that passes the page cache by.
   static constexpr uint64_t kDirect = 1;

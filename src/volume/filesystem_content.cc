@@ -61,7 +61,7 @@ void Filesystem::Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
   std::span<const uint8_t> bytes;
   if (error == 0) {
     LowerDescriptor lower(fd->fd);
-    error = file->Read(lower, static_cast<uint64_t>(offset), size, ThreadScratch(), &bytes);
+    error = file->Read(lower, static_cast<uint64_t>(offset), size, ReadScratch(), &bytes);
   }
   if (error != 0) {
     fuse_reply_err(req, error);

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "volume/daemon.h"
+#include "volume/fuse_slots.h"
 #include "volume/supervisor.h"
 
 namespace latchkey {
@@ -31,6 +32,7 @@ struct Arguments {
   std::optional<UserIds> user;
   absl::Duration lease_poll = absl::Milliseconds(200);
   absl::Duration seal_patience = absl::Seconds(10);
+  bool io_uring = true;
 };
 
 absl::StatusOr<Arguments> Parse(int argc, char** argv) {
@@ -63,6 +65,8 @@ absl::StatusOr<Arguments> Parse(int argc, char** argv) {
       arguments.lease_poll = absl::Milliseconds(std::max<int64_t>(number, 1));
     } else if (name == "--seal-patience-ms" && is_number) {
       arguments.seal_patience = absl::Milliseconds(std::max<int64_t>(number, 1));
+    } else if (name == "--fuse-io-uring" && (value == "yes" || value == "no")) {
+      arguments.io_uring = value == "yes";
     } else {
       return InvalidArgument(name, ": is unknown or has a bad value");
     }
@@ -148,8 +152,10 @@ void SealOnSignals(VolumeDaemon& daemon, const sigset_t& signals) {
                                 .mount_point = arguments.mount,
                                 .lease_poll = arguments.lease_poll,
                                 .seal_patience = arguments.seal_patience,
-                                .limits = {}};
+                                .limits = {},
+                                .ring_queues = {}};
   // The rest is for folders that programs hold open, files without a name, and the connection itself.
+  if (arguments.io_uring) options.ring_queues = FuseSlots(ReadFuseSlotFacts());
   options.limits.descriptors = std::clamp<size_t>(descriptors / 2, 64, 4096);
   auto* daemon = new VolumeDaemon(std::move(options), std::move(host), Clock::Real(), Random::System());
   // Before the change of user: the socket's file is then root's, and the engine, which runs as the same user, cannot speak to us.
@@ -191,6 +197,7 @@ int RunVolumeDaemon(int argc, char** argv) {
     return 1;
   };
   if (absl::Status status = SetUpLog({.component = "volume", .file = arguments->log}); !status.ok()) return fail(status);
+  if (arguments->io_uring && geteuid() == 0) AllowFuseRings();
   // Both halves hold the lock: nobody opens the volume before the supervisor has cleaned up.
   absl::StatusOr<UniqueFd> lock = LockFile(arguments->lower + "/" + kVolumeLockName);
   if (!lock.ok()) return fail(lock.status());
