@@ -55,6 +55,8 @@ class VolumeDaemon {
     absl::Duration lease_poll = absl::Milliseconds(200);
     // How long sealing waits for one step: for the kernel to write back, then for running requests, each time.
     absl::Duration seal_patience = absl::Seconds(10);
+    // How long an opening waits for the first request to its mount: for a busy lower disk, and less than callers wait for an opening.
+    absl::Duration first_request = absl::Seconds(30);
     FilesystemLimits limits;
     std::vector<uint16_t> ring_queues;  // FuseSlots; empty: /dev/fuse alone
   };

@@ -13,12 +13,6 @@
 #include "volume/daemon.h"
 
 namespace latchkey {
-namespace {
-
-// Long enough for a lower disk that is busy; less than callers wait for an opening.
-constexpr absl::Duration kFirstRequest = absl::Seconds(30);
-
-}  // namespace
 
 absl::Status VolumeDaemon::CreateVolume(const Kek& kek, const WrappedKek& record, const std::string& volume_id, int64_t dek_generation) {
   const std::string data = options_.lower_folder + "/data";
@@ -77,12 +71,11 @@ absl::Status VolumeDaemon::StartServing() {
     struct stat st;
     if (stat(path.c_str(), &st) != 0) *error = errno;
   });
-  if (!first.Wait(kFirstRequest)) {
+  if (!first.Wait(options_.first_request)) {
     // The kernel serves nobody before it has a slot for each of its queues: should this host have told us of too few, or keep us from
-    // handing one over, the next opening goes without.
+    // handing one over, the next opening goes without. StopServing's unmounting lets go of whoever waits.
     ring_queues_.clear();
-    host_->EndConnection();
-    return Unavailable("the new mount does not answer within ", absl::FormatDuration(kFirstRequest));
+    return Unavailable("the new mount does not answer within ", absl::FormatDuration(options_.first_request));
   }
   if (*error != 0) return ErrnoStatus(*error, "the new mount does not answer");
   host_->ReadAheadFar();

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "base/control_socket.h"
 #include "volume/daemon.h"
 #include "volume/daemon_testing.h"
+#include "volume/fuse_slots.h"
 
 namespace latchkey {
 namespace {
@@ -44,10 +46,14 @@ class FaultyHost : public MountHost {
 // The serving half within the test.
 class FaultyHostTest : public DaemonTest {
  protected:
-  void Serve(const std::string& mount_point) {
+  void Serve(const std::string& mount_point, std::vector<uint16_t> ring_queues = {}) {
     auto host = std::make_unique<FaultyHost>(mount_);
     host_ = host.get();
-    served_ = std::make_unique<VolumeDaemon>(VolumeDaemon::Options{.lower_folder = lower_, .mount_point = mount_point, .limits = {}},
+    served_ = std::make_unique<VolumeDaemon>(VolumeDaemon::Options{.lower_folder = lower_,
+                                                                   .mount_point = mount_point,
+                                                                   .first_request = first_request_,
+                                                                   .limits = {},
+                                                                   .ring_queues = std::move(ring_queues)},
                                              std::move(host), Clock::Real(), Random::System());
     LK_ASSERT_OK_AND_ASSIGN(server_,
                             ControlServer::Start({.path = folder_ / "control", .allowed_uids = {}, .handler = [this](ControlMessage m) {
@@ -60,6 +66,7 @@ class FaultyHostTest : public DaemonTest {
     served_.reset();
     DaemonTest::TearDown();
   }
+  absl::Duration first_request_ = absl::Seconds(30);
   FaultyHost* host_ = nullptr;
   std::unique_ptr<VolumeDaemon> served_;
   std::unique_ptr<ControlServer> server_;
@@ -90,6 +97,25 @@ TEST_F(FaultyHostTest, AMountThatStaysFromAFailedOpeningForbidsTheNext) {
   EXPECT_TRUE(IsMountPoint(mount_));
   EXPECT_THAT(OpenVolume(false), StatusIs(absl::StatusCode::kFailedPrecondition, testing::HasSubstr("failed opening")));
   host_->unmount_fails = false;
+}
+
+TEST_F(FaultyHostTest, AMountThatWaitsForSlotsThatNobodyHasIsGivenUpAndTheNextGoesWithout) {
+  AllowFuseRings();
+  const std::vector<uint16_t> slots = FuseSlots(ReadFuseSlotFacts());
+  // The kernel then waits for the last queue's; where there is only one, or no io_uring, it waits for nobody.
+  std::vector<uint16_t> too_few(slots.begin(), std::find(slots.begin(), slots.end(), slots.empty() ? 0 : slots.back()));
+  first_request_ = absl::Milliseconds(300);
+  Serve(mount_, too_few);
+  if (!too_few.empty()) {
+    EXPECT_THAT(OpenVolume(true), StatusIs(absl::StatusCode::kUnavailable, testing::HasSubstr("does not answer")));
+    EXPECT_FALSE(IsMountPoint(mount_));
+  }
+  const auto opened = OpenVolume(too_few.empty());
+  ASSERT_THAT(opened.status(), IsOk());
+  EXPECT_TRUE(WriteText(Path("f"), "served"));
+  EXPECT_EQ(ReadText(Path("f")), "served");
+  served_->RequestSeal("TEST_ENDS");
+  served_->Run();
 }
 
 TEST_F(FaultyHostTest, WhatIsBeingSealedTakesNoKeys) {
