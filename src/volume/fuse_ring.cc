@@ -1,6 +1,5 @@
 #include "volume/fuse_ring.h"
 
-#include <absl/strings/str_cat.h>
 #include <absl/time/clock.h>
 #include <liburing.h>
 #include <linux/fuse.h>
@@ -172,7 +171,7 @@ class UringFuseRing : public FuseRing {
   }
 
   absl::Status Lost(int error) const {
-    return Internal("a slot of the kernel's queue ", std::to_string(queue_), " is lost: ", std::string(strerror(error)));
+    return Internal("a slot of the kernel's queue ", queue_, " is lost: ", std::string(strerror(error)));
   }
 
   SlotHeaders* headers() { return reinterpret_cast<SlotHeaders*>(map_); }

@@ -153,9 +153,8 @@ void SealOnSignals(VolumeDaemon& daemon, const sigset_t& signals) {
                                 .lease_poll = arguments.lease_poll,
                                 .seal_patience = arguments.seal_patience,
                                 .limits = {},
-                                .ring_queues = {}};
+                                .ring_queues = arguments.io_uring ? FuseSlots(ReadFuseSlotFacts()) : std::vector<uint16_t>{}};
   // The rest is for folders that programs hold open, files without a name, and the connection itself.
-  if (arguments.io_uring) options.ring_queues = FuseSlots(ReadFuseSlotFacts());
   options.limits.descriptors = std::clamp<size_t>(descriptors / 2, 64, 4096);
   auto* daemon = new VolumeDaemon(std::move(options), std::move(host), Clock::Real(), Random::System());
   // Before the change of user: the socket's file is then root's, and the engine, which runs as the same user, cannot speak to us.
