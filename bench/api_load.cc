@@ -1,8 +1,10 @@
-// The server with many clusters in its store, for `./run bench api`: `api_load N` makes N clusters under owner keys (a scripted host stands
+// The server with many clusters in its store, for `./run bench api`: `api_load N` makes N clusters under owner keys (scripted hosts stand
 // for the agents), serves the real API on loopback, prints {"server", "api_key", "clusters": […]} and ends when its standard input does.
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <vector>
 
 #include "api/server.h"
 #include "base/json.h"
@@ -13,6 +15,9 @@
 
 namespace latchkey {
 namespace {
+
+// A host's sync carries all its nodes: with every cluster on one host, making N of them would cost N² node reports.
+constexpr int kHosts = 25;
 
 absl::Status Serve(int count, const std::string& folder) {
   RETURN_IF_ERROR(SetUpLog({.component = "bench", .least = LogLevel::kError}));
@@ -26,8 +31,11 @@ absl::Status Serve(int count, const std::string& folder) {
   const Caller caller{.api_key_id = "local", .name = "bench", .remote = "local"};
   ASSIGN_OR_RETURN(const NewApiKey key, control.api_keys().Create(caller, "bench"));
 
-  FakeAgent host(control, "us-east-1", "h1");
-  RETURN_IF_ERROR(host.Join());
+  std::vector<std::unique_ptr<FakeAgent>> hosts;
+  for (int i = 0; i < kHosts; ++i) {
+    hosts.push_back(std::make_unique<FakeAgent>(control, "us-east-1", absl::StrCat("h", i)));
+    RETURN_IF_ERROR(hosts.back()->Join());
+  }
   json::array ids;
   for (int i = 0; i < count; ++i) {
     CreateCluster request;
@@ -37,16 +45,18 @@ absl::Status Serve(int count, const std::string& folder) {
     ASSIGN_OR_RETURN(const ClusterView cluster, control.clusters().Create(caller, request));
     ids.push_back(json::value(cluster.id));
   }
-  RETURN_IF_ERROR(host.Settle());
-  host.StartPolling();
-  for (const json::value& id : ids) {
-    const RootKey owner{.type = "AWS_KMS",
-                        .uri = "arn:aws:kms:us-east-1:222222222222:key/01234567-89ab-4cde-8f01-23456789abcd",
-                        .auth_principal = "arn:aws:iam::222222222222:role/latchkey-cmek"};
-    RETURN_IF_ERROR(control.cmek().Enable(caller, std::string(id.get_string()), {{.region = "us-east-1", .key = owner}}).status());
+  for (const auto& host : hosts) RETURN_IF_ERROR(host->Settle());
+  const RootKey owner{.type = "AWS_KMS",
+                      .uri = "arn:aws:kms:us-east-1:222222222222:key/01234567-89ab-4cde-8f01-23456789abcd",
+                      .auth_principal = "arn:aws:iam::222222222222:role/latchkey-cmek"};
+  for (const auto& host : hosts) {  // its own host tests a cluster's key
+    host->StartPolling();
+    for (const auto& [node_id, node] : host->desired()) {
+      RETURN_IF_ERROR(control.cmek().Enable(caller, node.cluster_id, {{.region = "us-east-1", .key = owner}}).status());
+    }
+    host->StopPolling();
+    RETURN_IF_ERROR(host->Settle());
   }
-  host.StopPolling();
-  RETURN_IF_ERROR(host.Settle());
   for (const json::value& id : ids) {
     ASSIGN_OR_RETURN(const CmekView view, control.cmek().Get(std::string(id.get_string())));
     if (view.status != "ENABLED") return Internal("a cluster is ", view.status);
