@@ -174,8 +174,7 @@ TEST_F(KeyDeskTest, FetchGivesAFreshKekOrTheFailure) {
 }
 
 TEST_F(KeyDeskTest, VolumesOpenedOneAfterAnotherAreOneCall) {
-  FakeClock& clock = clock_;
-  Start({absl::Hours(1)}, absl::Seconds(5), clock);
+  Start({absl::Hours(1)}, absl::Seconds(5), clock_);
   const auto fetch = [&] {
     std::promise<absl::StatusOr<FreshKek>> got;
     auto arrived = got.get_future();
@@ -184,25 +183,24 @@ TEST_F(KeyDeskTest, VolumesOpenedOneAfterAnotherAreOneCall) {
     return arrived.get();
   };
   const size_t before = kms_->calls();
-  const absl::Duration asked = clock.BootTime();
+  const absl::Duration asked = clock_.BootTime();
   for (int i = 0; i < 20; ++i) {
     const auto fresh = fetch();
     ASSERT_THAT(fresh, IsOk());
     EXPECT_EQ(fresh->kek.id(), kek_.id);
     // Its lease counts from the call, not from the moment when it was given out.
     EXPECT_EQ(fresh->asked_at, asked);
-    clock.Advance(absl::Milliseconds(200));
+    clock_.Advance(absl::Milliseconds(200));
   }
   EXPECT_EQ(kms_->calls() - before, 1u);
 
-  clock.Advance(absl::Seconds(2));
+  clock_.Advance(absl::Seconds(2));
   ASSERT_THAT(fetch(), IsOk());
   EXPECT_EQ(kms_->calls() - before, 2u);
 }
 
 TEST_F(KeyDeskTest, WhoeverLeavesLastLeavesNoKek) {
-  FakeClock& clock = clock_;
-  Start({absl::Hours(1)}, absl::Hours(1), clock);
+  Start({absl::Hours(1)}, absl::Hours(1), clock_);
   const auto fetch = [&] {
     std::promise<absl::Status> got;
     auto arrived = got.get_future();
@@ -224,8 +222,7 @@ TEST_F(KeyDeskTest, WhoeverLeavesLastLeavesNoKek) {
 }
 
 TEST_F(KeyDeskTest, AnAnswerThatNobodyFetchedIsNotKept) {
-  FakeClock& clock = clock_;
-  Start({absl::Hours(1)}, absl::Hours(1), clock);
+  Start({absl::Hours(1)}, absl::Hours(1), clock_);
   desk_->Watch("n1", WatchOn(kek_));
   ASSERT_TRUE(Await([this] { return !renewed_.empty(); }));
   ASSERT_TRUE(FactsAreRead());
@@ -341,9 +338,8 @@ TEST_F(KeyDeskTest, TestsKeysAndSaysWhatIsWrong) {
 }
 
 TEST_F(KeyDeskTest, AKeysTestEndsBeforeTheServerStopsWaiting) {
-  FakeClock& clock = clock_;
-  Start({absl::Hours(1)}, absl::ZeroDuration(), clock);
-  kms_->OnCall([&] { clock.Advance(absl::Seconds(10)); });
+  Start({absl::Hours(1)}, absl::ZeroDuration(), clock_);
+  kms_->OnCall([&] { clock_.Advance(absl::Seconds(10)); });
   const auto test = [this](absl::Duration answer_within) {
     std::promise<KeyVerdict> got;
     auto arrived = got.get_future();
