@@ -1,5 +1,7 @@
 // The server with many clusters in its store, for `./run bench api`: `api_load N` makes N clusters under owner keys (scripted hosts stand
 // for the agents), serves the real API on loopback, prints {"server", "api_key", "clusters": […]} and ends when its standard input does.
+#include <absl/strings/numbers.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -77,8 +79,8 @@ absl::Status Serve(int count, const std::string& folder) {
 }  // namespace latchkey
 
 int main(int argc, char** argv) {
-  const int count = argc > 1 ? std::atoi(argv[1]) : 0;
-  if (count < 1 || count > 100'000) {
+  int count = 0;
+  if (argc != 2 || !absl::SimpleAtoi(argv[1], &count) || count < 1 || count > 100'000) {
     std::fprintf(stderr, "usage: api_load CLUSTERS\n");
     return 2;
   }
