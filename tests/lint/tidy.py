@@ -20,7 +20,7 @@ def main() -> int:
     files = sorted(
         entry["file"]
         for entry in json.loads((build / "compile_commands.json").read_text())
-        if entry["file"].startswith(str(root / "src")) and not entry["file"].endswith("_test.cc")
+        if entry["file"].startswith((f"{root}/src/", f"{root}/bench/")) and not entry["file"].endswith("_test.cc")
     )
     headers = hashlib.sha256()
     for path in [root / ".clang-tidy", *sorted((root / "src").rglob("*.h"))]:
