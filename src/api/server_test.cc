@@ -126,11 +126,11 @@ TEST_F(ServerTest, HealthReadinessAndMetricsAreOnThePublicListener) {
   const HttpResponse metrics = Ask("GET", "/metrics", "", false);
   EXPECT_EQ(metrics.status, 200);
   EXPECT_THAT(metrics.headers.at("content-type"), HasSubstr("version=0.0.4"));
-  for (const char* line :
-       {R"(latchkey_http_requests_total{code="2xx",listener="public",route="clusters.list"} 1)",
-        R"(latchkey_http_requests_total{code="4xx",listener="public",route="clusters.get"} 1)",
-        R"(latchkey_http_request_seconds_count{listener="public",route="clusters.list"} 1)", R"(latchkey_clusters{state="CREATED"} 3)",
-        R"(latchkey_regions{cmek_status="ENABLED"} 2)", "latchkey_agents 1", "latchkey_process_resident_bytes "}) {
+  for (const char* line : {R"(latchkey_http_requests_total{code="2xx",listener="public",route="clusters.list"} 1)",
+                           R"(latchkey_http_requests_total{code="4xx",listener="public",route="clusters.get"} 1)",
+                           R"(latchkey_http_request_seconds_count{listener="public",route="clusters.list"} 1)",
+                           R"(latchkey_clusters{state="CREATED"} 3)", R"(latchkey_regions{cmek_status="ENABLED"} 2)", "latchkey_agents 1",
+                           "latchkey_stray_nodes 3", "latchkey_process_resident_bytes "}) {
     EXPECT_THAT(metrics.body, HasSubstr(line));
   }
   control_->SetStoreAnswers(false);

@@ -302,7 +302,7 @@ class FakeControl : public Control {
   std::string organization_id() const override { return "22234567-89ab-4cde-8f01-23456789abcd"; }
   std::string agent_listener_certificate_pem() const override { return listener_.certificate_pem; }
   std::string agent_listener_key_pem() const override { return listener_.private_key_pem; }
-  absl::StatusOr<ControlCounts> Counts() override { return ControlCounts{{{"CREATED", 3}}, {{"ENABLED", 2}}, 1, 0}; }
+  absl::StatusOr<ControlCounts> Counts() override { return ControlCounts{{{"CREATED", 3}}, {{"ENABLED", 2}}, 1, 0, 3}; }
   absl::Status Ready() override {
     const std::lock_guard lock(ready_mutex_);
     return store_answers_ ? absl::OkStatus() : absl::UnavailableError("disk I/O error at /var/lib");

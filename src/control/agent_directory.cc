@@ -60,6 +60,7 @@ void AgentDirectory::SetHeard(const AgentRow& row) {
   own.past_boots = row.past_boots;
   own.sequence = row.sequence;
   own.warnings = row.warnings;
+  own.strays = row.strays;
   own.version = row.version;
 }
 

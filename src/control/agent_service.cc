@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "control/desired.h"
 #include "control/reports.h"
+#include "control/strays.h"
 #include "crypto/digest.h"
 
 namespace latchkey {
@@ -149,6 +150,8 @@ class Service : public FlushableAgentService {
             view.version = row.version;
             ASSIGN_OR_RETURN(const int64_t count, Nodes(tx).CountOfAgent(row.id));
             view.node_count = static_cast<int>(count);
+            view.strays = StraysOf(row);
+            if (!view.strays.empty()) view.warnings.push_back(StraysWarning(view.strays.size()));
             const auto warnings = ParseJson(row.warnings);
             if (!warnings.ok() || !warnings->is_array()) continue;
             for (const json::value& warning : warnings->get_array()) {
@@ -293,7 +296,7 @@ class Service : public FlushableAgentService {
       if (!request.advertise_host.empty()) agent->advertise_host = CutUtf8(request.advertise_host, 255);
       agent->version = CutUtf8(request.agent_version, 64);
       agent->warnings = WarningsText(request.warnings);
-      RETURN_IF_ERROR(TakeReports(*agent, before.boot_id != agent->boot_id, request, changed));
+      RETURN_IF_ERROR(TakeReports(*agent, request, changed));
     }
     RETURN_IF_ERROR(StoreHeard(before, *agent));
     core_.directory.SetHeard(*agent);
@@ -301,7 +304,7 @@ class Service : public FlushableAgentService {
     return absl::OkStatus();
   }
 
-  absl::Status TakeReports(const AgentRow& agent, bool new_boot, const SyncRequest& request, std::vector<std::string>& changed) {
+  absl::Status TakeReports(AgentRow& agent, const SyncRequest& request, std::vector<std::string>& changed) {
     std::map<std::string, std::string> places;  // node → cluster
     if (const absl::Status done = core_.database->Read([&](Transaction& tx) -> absl::Status {
           ASSIGN_OR_RETURN(const auto own, Nodes(tx).OfAgent(agent.id));
@@ -311,14 +314,11 @@ class Service : public FlushableAgentService {
         !done.ok())
       return done;
     std::map<std::string, std::vector<const ObservedNode*>> news;  // by cluster
+    Strays strays;
     for (const ObservedNode& observed : request.nodes) {
       const auto place = places.find(observed.node_id);
       if (place == places.end()) {
-        // Once a boot is enough: it comes with every poll.
-        if (new_boot) {
-          Log(LogLevel::kWarning, "a host reports a node that is not its own; ignored",
-              {{"host", agent.hostname}, {"node", CutUtf8(observed.node_id, 64)}});
-        }
+        strays.Add(observed);
         continue;
       }
       ASSIGN_OR_RETURN(const auto snapshot, core_.snapshots->Get(place->second));
@@ -326,6 +326,7 @@ class Service : public FlushableAgentService {
       const auto found = model->FindNode(observed.node_id);
       if (found.node != nullptr && IsNews(*model, *found.region, *found.node, observed)) news[place->second].push_back(&observed);
     }
+    strays.Keep(agent);
     for (const auto& [cluster_id, reports] : news) {
       const absl::Status status = core_.ChangeCluster(cluster_id, [&](Transaction& tx, ClusterModel& model) -> absl::Status {
         for (const ObservedNode* observed : reports) {
@@ -343,7 +344,7 @@ class Service : public FlushableAgentService {
 
   absl::Status StoreHeard(const AgentRow& before, const AgentRow& now) {
     const bool changed = before.boot_id != now.boot_id || before.hostname != now.hostname || before.advertise_host != now.advertise_host ||
-                         before.warnings != now.warnings || before.version != now.version;
+                         before.warnings != now.warnings || before.strays != now.strays || before.version != now.version;
     {
       std::lock_guard lock(heard_mutex_);
       absl::Time& stored = heard_stored_.try_emplace(now.id, absl::InfinitePast()).first->second;

@@ -14,6 +14,7 @@
 #include "control/cmek_service.h"
 #include "control/core.h"
 #include "control/rewraps.h"
+#include "control/strays.h"
 #include "store/audit.h"
 #include "store/migrations.h"
 #include "store/settings.h"
@@ -130,6 +131,7 @@ class ControlImpl : public Control {
     for (const AgentRow& agent : core_.directory.List()) {
       ++counts.agents;
       if (!agent.last_heard || core_.Now() - *agent.last_heard > kSilentAfter) ++counts.agents_silent;
+      counts.strays += static_cast<int64_t>(StraysOf(agent).size());
     }
     return counts;
   }

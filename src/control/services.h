@@ -172,9 +172,13 @@ struct AgentView {
   absl::Time joined_at;
   std::optional<absl::Time> last_heard;
   int node_count = 0;
-  std::vector<std::string> warnings;
+  std::vector<std::string> warnings;  // the host's own, and one when there are strays
+  // Ids of nodes that the host has and the server does not name there: left as they are. By id, each 64 bytes at most and kMostStrays of
+  // them (none that could be a line or a command of a terminal); those of the last report, also when the host is silent by now.
+  std::vector<std::string> strays;
   std::string version;
 };
+inline constexpr size_t kMostStrays = 100;
 
 class AgentService {
  public:
@@ -227,6 +231,7 @@ struct AuditEntry {
 struct ControlCounts {  // for /metrics
   std::map<std::string, int64_t> clusters_by_state, regions_by_cmek_status;
   int64_t agents = 0, agents_silent = 0;  // silent: not heard of for 60 s
+  int64_t strays = 0;                     // of all hosts; of one host at most kMostStrays are counted
 };
 
 struct ControlOptions {

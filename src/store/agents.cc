@@ -9,7 +9,7 @@ namespace {
 
 #define AGENT_COLUMNS                                                                                                               \
   "id, hostname, region, advertise_host, serial, previous_serial, joined_at, last_heard, boot_id, past_boots, sequence, warnings, " \
-  "version, desired_version, removed_at"
+  "strays, version, desired_version, removed_at"
 
 AgentRow AgentFrom(const Row& row) {
   return {.id = row.Text("id"),
@@ -24,6 +24,7 @@ AgentRow AgentFrom(const Row& row) {
           .past_boots = row.Text("past_boots"),
           .sequence = row.Int("sequence"),
           .warnings = row.Text("warnings"),
+          .strays = row.Text("strays"),
           .version = row.Text("version"),
           .desired_version = row.Int("desired_version"),
           .removed_at = row.OptionalTime("removed_at")};
@@ -41,7 +42,7 @@ absl::Status Agents::Insert(const AgentRow& row) {
   return tx_
       .Execute("INSERT INTO agents (" AGENT_COLUMNS
                ") VALUES (:id, :hostname, :region, :advertise_host, :serial, :previous_serial, :joined_at, "
-               ":last_heard, :boot_id, :past_boots, :sequence, :warnings, :version, :desired_version, :removed_at)",
+               ":last_heard, :boot_id, :past_boots, :sequence, :warnings, :strays, :version, :desired_version, :removed_at)",
                {{"id", row.id},
                 {"hostname", row.hostname},
                 {"region", row.region},
@@ -54,6 +55,7 @@ absl::Status Agents::Insert(const AgentRow& row) {
                 {"past_boots", row.past_boots},
                 {"sequence", row.sequence},
                 {"warnings", row.warnings},
+                {"strays", row.strays},
                 {"version", row.version},
                 {"desired_version", row.desired_version},
                 {"removed_at", SqlTime(row.removed_at)}})
@@ -75,17 +77,19 @@ absl::StatusOr<std::vector<AgentRow>> Agents::List() {
 
 absl::Status Agents::UpdateHeard(const AgentRow& row) {
   return OneRow(
-      tx_.Execute("UPDATE agents SET hostname = :hostname, advertise_host = :advertise_host, last_heard = :last_heard, boot_id = :boot_id, "
-                  "past_boots = :past_boots, sequence = :sequence, warnings = :warnings, version = :version WHERE id = :id",
-                  {{"hostname", row.hostname},
-                   {"advertise_host", row.advertise_host},
-                   {"last_heard", SqlTime(row.last_heard)},
-                   {"boot_id", row.boot_id},
-                   {"past_boots", row.past_boots},
-                   {"sequence", row.sequence},
-                   {"warnings", row.warnings},
-                   {"version", row.version},
-                   {"id", row.id}}),
+      tx_.Execute(
+          "UPDATE agents SET hostname = :hostname, advertise_host = :advertise_host, last_heard = :last_heard, boot_id = :boot_id, "
+          "past_boots = :past_boots, sequence = :sequence, warnings = :warnings, strays = :strays, version = :version WHERE id = :id",
+          {{"hostname", row.hostname},
+           {"advertise_host", row.advertise_host},
+           {"last_heard", SqlTime(row.last_heard)},
+           {"boot_id", row.boot_id},
+           {"past_boots", row.past_boots},
+           {"sequence", row.sequence},
+           {"warnings", row.warnings},
+           {"strays", row.strays},
+           {"version", row.version},
+           {"id", row.id}}),
       "the agent");
 }
 

@@ -19,6 +19,7 @@ struct AgentRow {
   std::string past_boots;  // boot ids that were replaced, newest first, with blanks between
   int64_t sequence = 0;
   std::string warnings = "[]";  // JSON list of strings
+  std::string strays = "[]";    // JSON list of strings: node ids
   std::string version;
   int64_t desired_version = 1;  // rises with every change of what this host shall do
   std::optional<absl::Time> removed_at;

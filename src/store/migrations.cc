@@ -65,6 +65,7 @@ const std::vector<Migration>& Migrations() {
            "CREATE TRIGGER audit_keeps_entries BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'audit entries stay'); END",
            "CREATE TRIGGER audit_keeps_words BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit entries stay as they are'); END",
        }},
+      {2, {"ALTER TABLE agents ADD COLUMN strays TEXT NOT NULL DEFAULT '[]'"}, {}},
   };
   return all;
 }

@@ -133,6 +133,7 @@ TEST_F(StoreTest, AgentsKeepWhatTheySaid) {
     agent.past_boots = "b1";
     agent.sequence = 7;
     agent.warnings = R"(["swap"])";
+    agent.strays = R"(["n1"])";
     agent.version = "0.1";
     RETURN_IF_ERROR(agents.UpdateHeard(agent));
     RETURN_IF_ERROR(agents.UpdateSerials("a1", "bb", "aa"));
@@ -145,6 +146,7 @@ TEST_F(StoreTest, AgentsKeepWhatTheySaid) {
     EXPECT_EQ(found.past_boots, "b1");
     EXPECT_EQ(found.sequence, 7);
     EXPECT_EQ(found.warnings, R"(["swap"])");
+    EXPECT_EQ(found.strays, R"(["n1"])");
     EXPECT_EQ(found.version, "0.1");
     EXPECT_EQ(found.serial, "bb");
     EXPECT_EQ(found.previous_serial, "aa");

@@ -181,10 +181,12 @@ TEST_F(ApiTest, OwnAdditionsManageHostsTokensAndKeys) {
   agent.hostname = "db1";
   agent.region = "us-east-1";
   agent.warnings = {"swap is on and not encrypted"};
+  agent.strays = {"node-7"};
   control_.fake_agents.agents = {agent};
   const json::object agents = Body(Ask("GET", "/latchkey/agents"));
   EXPECT_EQ(agents.at("agents").at(0).at("hostname").as_string(), "db1");
   EXPECT_TRUE(agents.at("agents").at(0).at("last_heard").is_null());
+  EXPECT_EQ(agents.at("agents").at(0).at("strays"), (json::array{"node-7"}));
   EXPECT_EQ(Ask("DELETE", "/latchkey/agents/agent-1").status, 200);
   EXPECT_TRUE(JoinToken::Parse(Body(Ask("POST", "/latchkey/join-tokens")).at("token").as_string().c_str()).ok());
   EXPECT_EQ(Body(Ask("GET", "/latchkey/api-keys")).at("api_keys").at(0).at("name").as_string(), "ci");

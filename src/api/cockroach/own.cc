@@ -10,6 +10,7 @@ namespace latchkey::cockroach {
 json::object AgentJson(const AgentView& agent) {
   json::array warnings;
   for (const std::string& warning : agent.warnings) warnings.emplace_back(warning);
+  json::array strays(agent.strays.begin(), agent.strays.end());
   return {{"id", agent.id},
           {"hostname", agent.hostname},
           {"region", agent.region},
@@ -18,7 +19,8 @@ json::object AgentJson(const AgentView& agent) {
           {"joined_at", latchkey::FormatTime(agent.joined_at)},
           {"last_heard", agent.last_heard ? json::value(latchkey::FormatTime(*agent.last_heard)) : json::value(nullptr)},
           {"node_count", agent.node_count},
-          {"warnings", std::move(warnings)}};
+          {"warnings", std::move(warnings)},
+          {"strays", std::move(strays)}};
 }
 
 json::object ApiKeyJson(const ApiKeyView& key) {

@@ -43,6 +43,7 @@ void AppendCounts(std::vector<prometheus::MetricFamily>& families, Control& cont
   families.push_back(Gauge("latchkey_regions", "Cluster regions by CMEK status.", "cmek_status", samples(counts->regions_by_cmek_status)));
   families.push_back(Gauge("latchkey_agents", "Hosts that joined.", "", {{"", counts->agents}}));
   families.push_back(Gauge("latchkey_agents_silent", "Hosts not heard of for a minute.", "", {{"", counts->agents_silent}}));
+  families.push_back(Gauge("latchkey_stray_nodes", "Nodes that hosts have and the server does not name.", "", {{"", counts->strays}}));
 }
 
 }  // namespace

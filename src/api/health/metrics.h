@@ -1,8 +1,8 @@
 // Prometheus metrics of the server.
 //
 //   latchkey_http_requests_total{listener, route, code="2xx"}   latchkey_http_request_seconds{listener, route} (histogram; a sync's wait is
-//   in it) latchkey_clusters{state}   latchkey_regions{cmek_status}   latchkey_agents   latchkey_agents_silent   latchkey_parked_syncs
-//   latchkey_process_resident_bytes
+//   in it) latchkey_clusters{state}   latchkey_regions{cmek_status}   latchkey_agents   latchkey_agents_silent   latchkey_stray_nodes
+//   latchkey_parked_syncs   latchkey_process_resident_bytes
 #pragma once
 
 #include <absl/time/time.h>
