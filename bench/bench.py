@@ -221,13 +221,15 @@ def bench_revoke(program, measures, quick):
             progress(f"revoke: round {number + 1}")
             load = stack.pgbench(connection, "-c", "4", "-T", "60")
             time.sleep(2)
-            mine = lambda name: [p for p in processes_of(name) if str(stack.folder) in pathlib.Path(f"/proc/{p}/cmdline").read_text()]
-            engines, daemons = mine("postgres"), mine("volume-daemon")
+            engines, daemons = stack.databases(), stack.processes("volume-daemon")
+            if len(engines) < 5 or not daemons:
+                raise RuntimeError("the database's and the daemon's processes were not found")
             stack.latchkey("cmek", "revoke", "measured", show=False)
             acknowledged = time.monotonic()
             engine_gone = None
             while True:
-                engine_left = any(running(p) for p in engines)
+                # A look at every process of the machine is for when those that are known have gone.
+                engine_left = any(running(p) for p in engines) or bool(engines := stack.databases())
                 if engine_gone is None and not engine_left:
                     engine_gone = time.monotonic()
                 if not engine_left and not any(running(p) for p in daemons) and not mounts_below(stack.folder):
@@ -245,7 +247,7 @@ def bench_revoke(program, measures, quick):
         measures.add("REVOKE acknowledged → nothing on the host can decrypt", statistics.median(totals), "s", "≤ 2 + engine's fast stop", None)
         measures.add("… the part after the engine's fast stop", statistics.median(after_engine), "s", "≤ 2", statistics.median(after_engine) <= 2)
         for role, limit in (("agent", 50), ("server", 100)):
-            pid = [p for p in processes_of(f"{role} run --config") if str(stack.folder) in pathlib.Path(f"/proc/{p}/cmdline").read_text()][0]
+            pid = stack.processes(f"{role} run --config")[0]
             most = peak_mib(pid)
             measures.add(f"memory of the {role}, peak", most, "MiB", f"≤ {limit}", most <= limit)
     finally:

@@ -70,6 +70,7 @@ class Stack:
         self.env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(self.folder)}
         self.children = []
         self.facts = {}
+        self._databases = DatabaseProcesses(self.folder)
 
     # -- processes -----------------------------------------------------------------------------------------------------------------------
 
@@ -87,6 +88,14 @@ class Stack:
         child = subprocess.Popen(argv, env=kwargs.pop("env", self.env), **kwargs)
         self.children.append(child)
         return child
+
+    def processes(self, words):
+        """Pids of this stack whose command line contains the words."""
+        return [pid for pid in processes_of(words) if str(self.folder) in command_line(pid)]
+
+    def databases(self):
+        """Pids of all processes of this stack's databases, see DatabaseProcesses."""
+        return self._databases.look()
 
     def stop(self):
         for child in reversed(self.children):
@@ -233,14 +242,55 @@ class Writer:
         return self.acknowledged
 
 
-def mounts_below(folder):
-    found = []
+def mounts():
+    """{number of the mount: where it is mounted}, of this process's mount namespace."""
+    found = {}
     with open("/proc/self/mountinfo", encoding="utf-8") as lines:
         for line in lines:
-            where = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), line.split()[4])
-            if where.startswith(str(folder) + "/"):
-                found.append(where)
+            fields = line.split()
+            found[int(fields[0])] = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), fields[4])
     return found
+
+
+def mounts_below(folder):
+    return [where for where in mounts().values() if where.startswith(str(folder) + "/")]
+
+
+class DatabaseProcesses:
+    """The processes of the databases below a folder, whatever they call themselves: PostgreSQL's children overwrite their command lines.
+
+    A process is one of them when its working folder, which is the data folder, lies on a mount below the folder, even if that has been taken away since ("umount -l", a dead
+    daemon); when it is a PostgreSQL that was started with a path below the folder; when one of them has started it; and when it was one of them at an earlier look and
+    still runs. Mounts are known from the first look at which they are mounted: look once while the databases run.
+    """
+
+    def __init__(self, folder):
+        self.folder = str(folder) + "/"
+        self.mounts = set()
+        self.seen = set()  # (pid, when it was started): numbers of processes are given anew
+
+    def look(self):
+        for number, where in mounts().items():  # numbers of mounts are given anew, too
+            (self.mounts.add if where.startswith(self.folder) else self.mounts.discard)(number)
+        table = processes()
+        found = {pid for pid, (_, started) in table.items() if (pid, started) in self.seen or self._is_one(pid)}
+        while more := {pid for pid, (parent, _) in table.items() if parent in found and pid not in found}:
+            found |= more
+        self.seen = {(pid, table[pid][1]) for pid in found}
+        return sorted(found)
+
+    def _is_one(self, pid):
+        with contextlib.suppress(OSError):
+            folder = os.open(f"/proc/{pid}/cwd", os.O_PATH)  # asks the file system of the folder nothing: it may have nobody to answer
+            try:
+                number = int(re.search(r"^mnt_id:\s+(\d+)", pathlib.Path(f"/proc/self/fdinfo/{folder}").read_text(encoding="utf-8"), re.M)[1])
+            finally:
+                os.close(folder)
+            if number in self.mounts:
+                return True
+            name = os.path.basename(os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)"))
+            return name == "postgres" and (self.folder in command_line(pid) or os.readlink(f"/proc/{pid}/cwd").startswith(self.folder))
+        return False
 
 
 def find_bytes(folder, needles):
@@ -265,22 +315,32 @@ def find_bytes(folder, needles):
     return found
 
 
-def is_running(pid):
+def stat_of(pid):
+    """State, parent, … of a process that has not been reaped yet: /proc/PID/stat from its third field on; None when it is not there."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
-            return f.read().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+        return pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def is_running(pid):
+    fields = stat_of(pid)
+    return fields is not None and fields[0] not in ("Z", "X")
+
+
+def processes():
+    """{pid: (its parent, when it was started)} of all that run."""
+    fields = {int(entry): stat_of(entry) for entry in os.listdir("/proc") if entry.isdigit()}
+    return {pid: (int(f[1]), int(f[19])) for pid, f in fields.items() if f is not None and f[0] not in ("Z", "X")}
+
+
+def command_line(pid):
+    """With blanks between the words; empty when there is no such process."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""
 
 
 def processes_of(marker):
     """Pids whose command line contains the marker."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            line = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if marker in line and is_running(int(entry)):
-                found.append(int(entry))
-    return found
+    return [pid for pid in processes() if marker in command_line(pid)]

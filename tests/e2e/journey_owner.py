@@ -19,7 +19,7 @@ import time
 import tomllib
 import urllib.request
 
-from harness import (PG_BIN, CheckFailed, Screen, Stack, Writer, find_bytes, is_running, mounts_below, processes_of)
+from harness import PG_BIN, CheckFailed, Screen, Stack, Writer, find_bytes, is_running, mounts_below
 from owners import OWNERS, Owner
 
 CLUSTER = "ledger"
@@ -73,20 +73,10 @@ class Journey:
 
     def dark(self):
         """Nothing on this host can decrypt: no mount, no volume daemon, no database."""
-        return not mounts_below(self.stack.folder) and not self.daemons() and not self.databases()
+        return not mounts_below(self.stack.folder) and not self.daemons() and not self.stack.databases()
 
     def daemons(self):
-        return [pid for pid in processes_of("volume-daemon") if str(self.stack.folder) in self.command_line(pid)]
-
-    def databases(self):
-        return [pid for pid in processes_of("postgres") if str(self.stack.folder) in self.command_line(pid)]
-
-    @staticmethod
-    def command_line(pid):
-        try:
-            return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            return ""
+        return self.stack.processes("volume-daemon")
 
     def check_dark(self, seconds, why):
         took = self.stack.wait(f"the data is sealed ({why})", seconds, lambda: self.stack.sql_refused(self.connection) and self.dark())
@@ -96,10 +86,10 @@ class Journey:
         return (self.lower / "volume.json").read_text()
 
     def agent_process(self):
-        return [p for p in processes_of("agent run --config") if str(self.stack.folder) in self.command_line(p)]
+        return self.stack.processes("agent run --config")
 
     def server_process(self):
-        return [p for p in processes_of("server run --config") if str(self.stack.folder) in self.command_line(p)]
+        return self.stack.processes("server run --config")
 
     def start_again(self, role):
         config = self.stack.facts[f"{role}_config"]
@@ -237,10 +227,14 @@ class Journey:
         if len(holder.stdout.readline().split()) != 2:
             raise CheckFailed("the file could not be read while the volume is open")
         session = self.stack.spawn([str(PG_BIN / "psql"), "-XAtq"], env=self.connection, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        session.stdin.write(f"select count(*) from {self.table};\n")
+        session.stdin.write(f"select count(*), pg_backend_pid() from {self.table};\n")
         session.stdin.flush()
-        if session.stdout.readline().strip() != "1":
+        count, _, backend = session.stdout.readline().strip().partition("|")
+        if count != "1":
             raise CheckFailed("the session could not read")
+        seen = self.stack.databases()
+        self.stack.check(int(backend) in seen and len(seen) > 5,
+                         f"the session's own process is among the {len(seen)} database processes that are looked for when the data has to be sealed")
         return holder, session
 
     def check_held_get_nothing(self, holder, session):
@@ -285,7 +279,7 @@ class Journey:
         answer = json.loads(self.stack.latchkey("cmek", "revoke", CLUSTER, "-o", "json", output=False))
         self.stack.check(answer["region_infos"][0]["status"] == "REVOKING", "the answer says REVOKING")
         self.stack.wait("REVOKED", 40, lambda: self.stack.cmek(CLUSTER)["status"] == "REVOKED")
-        self.stack.check(not mounts_below(self.stack.folder) and not self.databases() and self.stack.sql_refused(self.connection),
+        self.stack.check(not mounts_below(self.stack.folder) and not self.stack.databases() and self.stack.sql_refused(self.connection),
                          "REVOKED: every node has reported sealed, nothing is mounted, no database runs")
         # The half of the daemon that has no keys outlives the other by the moment that it takes to clean up.
         self.stack.wait("the volume daemon's processes end", 5, self.dark)

@@ -12,7 +12,7 @@ import subprocess
 import tomllib
 import urllib.parse
 
-from core_files import Cores, command_line, core_limit_that_stays
+from core_files import Cores, core_limit_that_stays
 from harness import CheckFailed, Screen, Stack, processes_of
 from leak_search import Search, pem_pieces, short_pem
 from volume_keys import context_of, keys_of
@@ -185,7 +185,7 @@ class PlantedStack:
         return base64.b64decode(json.loads(data)["data"]["plaintext"])
 
     def parts_of_dev(self):
-        return [pid for word in ("kms-emulator run", "server run", "agent run") for pid in processes_of(word) if str(self.stack.folder) in command_line(pid)]
+        return [pid for words in ("kms-emulator run", "server run", "agent run") for pid in self.stack.processes(words)]
 
     def start_parts(self):
         """With the most talkative logs that there are."""

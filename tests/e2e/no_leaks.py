@@ -20,8 +20,8 @@ import sys
 import time
 import uuid
 
-from core_files import CORE_DUMPED, LIBC, command_line, core_limit_that_stays, core_limits, parent_of, status_of_child, status_of_zombie
-from harness import CheckFailed, Screen, Stack, is_running, mounts_below, processes_of
+from core_files import CORE_DUMPED, LIBC, core_limit_that_stays, core_limits, parent_of, status_of_child, status_of_zombie
+from harness import CheckFailed, Screen, Stack, command_line, is_running, mounts_below, processes_of
 from leak_provocations import ProvokedStack
 from leak_search import SHAPES, Secret, forms
 from volume_keys import open_locally
@@ -55,7 +55,7 @@ class NoLeaks(ProvokedStack):
         self.stack.check(self.parts["agent"].wait(30) == 0, "the agent ends when it is told to")
         self.start_agent(stays=True)
         self.admin("keys/disable", key=facts["owner_key"])
-        self.stack.wait("dark", 40, lambda: self.stack.sql_refused(connection) and not mounts_below(self.dev))
+        self.stack.wait("dark", 40, lambda: self.stack.sql_refused(connection) and not mounts_below(self.dev) and not self.stack.databases())
         self.run("cmek get, dark", "cmek", "get", CLUSTER, ok=True)
         self.admin("keys/enable", key=facts["owner_key"])
         self.stack.wait("served again", 40, lambda: not self.stack.sql_refused(connection))
@@ -67,12 +67,9 @@ class NoLeaks(ProvokedStack):
                          f"enabled in AWS, disabled, dark, enabled again, rotated to Vault: the marker is there; {known} KEKs and DEKs on the way are known")
         self.stack.sql(connection, "checkpoint", show=False)
 
-    def databases(self):
-        return [pid for pid in processes_of("postgres") if str(self.stack.folder) in command_line(pid)]
-
     def no_dump_limits_of_databases(self):
-        limits = {core_limits(pid) for pid in self.databases()}
-        return limits == {("0", "0")}
+        databases = self.stack.databases()
+        return len(databases) > 5 and {core_limits(pid) for pid in databases} == {("0", "0")}
 
     # -- 5: crashes --------------------------------------------------------------------------------------------------------------------------
 
@@ -184,9 +181,10 @@ class NoLeaks(ProvokedStack):
         self.check_status("the supervisor of that volume", status_of_child(supervisor), signal.SIGABRT)
         self.stack.wait("its serving half is gone", 10, lambda: not is_running(serving))
         supervisor, serving = self.halves(self.dev / "volumes")
+        self.stack.check(len(self.stack.databases()) > 5, "the database's processes are seen while they run")
         self.crash_child("the agent", self.parts["agent"], signal.SIGABRT)
         self.crash_serving_half("the volume daemon of the cluster", supervisor, serving, signal.SIGSEGV)
-        self.stack.wait("its supervisor has cleaned up", 20, lambda: not is_running(supervisor) and not self.databases())
+        self.stack.wait("its supervisor has cleaned up", 20, lambda: not is_running(supervisor) and not self.stack.databases())
         self.crash_child("the server", self.parts["server"], signal.SIGSEGV)
         self.crash_child("the KMS emulator", self.parts["kms-emulator"], signal.SIGABRT)
         # The supervisor that was crashed could not take its mount away; the next start would.

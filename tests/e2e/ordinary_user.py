@@ -60,15 +60,17 @@ def main() -> int:
         connection = stack.connection("mine-alone")
         stack.sql(connection, "create table t as select 42 as n")
         stack.latchkey("cmek", "enable", "mine-alone", "--uri", stack.facts["owner_key"], "--principal", stack.facts["owner_role"], "--wait")
-        owners = {os.stat(f"/proc/{p}").st_uid for p in processes_of(str(stack.folder))}
+        ours = set(processes_of(str(stack.folder))) | set(stack.databases())
+        owners = {os.stat(f"/proc/{p}").st_uid for p in ours}
         # A daemon that forbids dumps belongs to root in /proc; its credentials tell the truth.
-        real = {int(pathlib.Path(f"/proc/{p}/status").read_text().split("\nUid:\t")[1].split("\t")[1]) for p in processes_of(str(stack.folder))}
+        real = {int(pathlib.Path(f"/proc/{p}/status").read_text().split("\nUid:\t")[1].split("\t")[1]) for p in ours}
         stack.check(real == {user.pw_uid} and owners <= {0, user.pw_uid}, "every process of the stack runs as that user")
-        stack.check(stack.sql(connection, "select n from t") == "42", "SQL works")
+        stack.check(stack.sql(connection, "select n from t") == "42" and len(stack.databases()) > 5, "SQL works, and the database's processes are seen")
         screen.step(2, "The owner disables the key, and enables it again")
         stack.kms("key", "disable", stack.facts["owner_key"])
-        took = stack.wait("dark", 60, lambda: stack.sql_refused(connection) and not mounts_below(stack.folder) and not [p for p in processes_of("volume-daemon") if str(stack.folder) in command(p)])
-        stack.check(True, f"sealed after {took:.1f} s: SQL is refused, nothing is mounted, no volume daemon is left")
+        took = stack.wait("dark", 60, lambda: stack.sql_refused(connection) and not mounts_below(stack.folder) and not stack.processes("volume-daemon") and
+                          not stack.databases())
+        stack.check(True, f"sealed after {took:.1f} s: SQL is refused, nothing is mounted, no volume daemon and no database process is left")
         stack.kms("key", "enable", stack.facts["owner_key"])
         stack.wait("it serves again", 60, lambda: not stack.sql_refused(connection))
         stack.check(stack.sql(connection, "select n from t") == "42", "it serves again by itself, and the data is there")
@@ -84,13 +86,6 @@ def main() -> int:
     if code == 0:
         print(f"\nAll {screen.checks} checks held.")
     return code
-
-
-def command(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
 
 
 if __name__ == "__main__":
