@@ -41,7 +41,11 @@ class Screen:
         print(f"\n{self._paint('1;36', f'{number}. {title}')}   {self._paint('2', f'({time.monotonic() - self.started:.0f} s)')}", flush=True)
 
     def command(self, argv):
-        print(f"  {self._paint('33', '$ ' + shlex.join(argv))}", flush=True)
+        self.typed(shlex.join(argv))
+
+    def typed(self, line: str):
+        """A line for a shell, as it is."""
+        print(f"  {self._paint('33', '$ ' + line)}", flush=True)
 
     def action(self, text: str):
         """What somebody does for which there is no command to type."""
@@ -185,24 +189,56 @@ class Stack:
         return done.returncode != 0
 
     def pgbench(self, connection, *args):
+        self.screen.command(["pgbench", *args])
         return self.spawn([str(PG_BIN / "pgbench"), *args], env=connection, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def finish_pgbench(self, child, least=10):
-        """Waits for a pgbench to end by itself: it must have made transactions, and none may have failed."""
-        out, err = child.communicate(timeout=120)
+
+class Load:
+    """pgbench that writes to a database until it is told to end. Its transactions can be waited for."""
+
+    CLIENTS = 4
+
+    def __init__(self, stack, connection):
+        self.stack, self.connection = stack, connection
+        self.before = self._committed()
+        # Not vacuumed before (-n): that would empty the history, by which its transactions are counted. The end comes long before that of -T.
+        self.process = stack.pgbench(connection, "-n", "-c", str(self.CLIENTS), "-T", "600")
+        self.wait_acknowledged("the load's first transactions are acknowledged")
+
+    def _committed(self):
+        return int(self.stack.sql(self.connection, "select count(*) from pgbench_history", show=False))
+
+    def runs(self):
+        return self.process.poll() is None
+
+    def wait_acknowledged(self, what, seconds=20):
+        """Until another transaction has been acknowledged. A client begins the next one when it has heard of the last: one more than there are clients is enough."""
+        begun = self._committed()
+        self.stack.wait(what, seconds, lambda: self._committed() > begun + self.CLIENTS, lambda: not self.runs())
+
+    def finish(self):
+        """Ends it now, in good order; it must have run until then, and no transaction may have failed. How many it has made.
+
+        pgbench ends -T by an alarm, after which each client finishes its transaction and the results are printed: the same alarm is sent early.
+        """
+        if not self.runs():
+            raise CheckFailed("pgbench has ended before it was told to: " + "".join(self.process.communicate())[-500:])
+        self.process.send_signal(signal.SIGALRM)
+        out, err = self.process.communicate(timeout=60)
         made = re.search(r"number of transactions actually processed: (\d+)", out)
         failed = re.search(r"number of failed transactions: (\d+)", out)
-        if child.returncode != 0 or made is None or failed is None or int(failed[1]) != 0:
-            raise CheckFailed(f"pgbench: exit code {child.returncode}: {err.strip()[-500:]} {out[-300:]}")
-        if int(made[1]) < least:
-            raise CheckFailed(f"pgbench made only {made[1]} transactions")
+        if self.process.returncode != 0 or made is None or failed is None or int(failed[1]) != 0:
+            raise CheckFailed(f"pgbench: exit code {self.process.returncode}: {err.strip()[-500:]} {out[-300:]}")
+        if self._committed() - self.before != int(made[1]):
+            raise CheckFailed(f"pgbench was told of {made[1]} transactions, and {self._committed() - self.before} are in the database")
         return int(made[1])
 
 
 class Writer:
     """One SQL session that inserts 1, 2, 3, … and remembers what the database has acknowledged. Reconnects when the session dies."""
 
-    def __init__(self, connection):
+    def __init__(self, connection, screen):
+        screen.typed(r"seq 1000000 | sed 's/.*/insert into acknowledged values (&) on conflict do nothing;\n\\echo done &/' | psql -XAtq -v ON_ERROR_STOP=1")
         self.connection = connection
         self.acknowledged = 0
         self.interruptions = 0

@@ -19,7 +19,7 @@ import time
 import tomllib
 import urllib.request
 
-from harness import PG_BIN, CheckFailed, Screen, Stack, Writer, find_bytes, is_running, mounts_below
+from harness import PG_BIN, CheckFailed, Load, Screen, Stack, Writer, find_bytes, is_running, mounts_below
 from owners import OWNERS, Owner
 
 CLUSTER = "ledger"
@@ -106,13 +106,16 @@ class Journey:
             os.kill(pid, signal.SIGKILL)
         self.stack.wait(f"the {what} is gone", 10, lambda: not any(is_running(p) for p in pids))
 
-    def load(self, seconds):
-        return None if self.short else self.stack.pgbench(self.connection, "-c", "4", "-T", str(seconds))
+    def load(self):
+        """Writes until finish_load(); its first transactions have been acknowledged."""
+        return None if self.short else Load(self.stack, self.connection)
 
-    def finish_load(self, load):
-        if load is not None:
-            made = self.stack.finish_pgbench(load)
-            self.stack.check(True, f"{made} transactions meanwhile, none failed")
+    def finish_load(self, load, when):
+        if load is None:
+            return
+        self.stack.check(load.runs(), f"pgbench still runs when {when}")
+        load.wait_acknowledged(f"transactions after that: {when}")
+        self.stack.check(True, f"{load.finish()} transactions before, meanwhile and after, none failed, and each is in the database")
 
     def agents_checks(self):
         """How often the agent has asked a KMS with success, by its own metrics."""
@@ -150,14 +153,14 @@ class Journey:
 
     def step_2(self):
         self.screen.step(2, "The owner's key is enabled on the running cluster" + ("" if self.short else ", while it is written to"))
-        load = self.load(8)
+        load = self.load()
         posted = self.stack.latchkey("cmek", "enable", CLUSTER, *self.owner.options(self.owner.key), "-o", "json", output=False)
         self.stack.check(json.loads(posted)["status"] == "ENABLING", "the answer says ENABLING")
         self.stack.wait("ENABLED", 60, lambda: self.stack.cmek(CLUSTER)["status"] == "ENABLED")
         self.stack.check(True, "… and then ENABLED")
+        self.finish_load(load, "ENABLED comes")
         self.stack.check("local://escrow" not in self.volume_json(), "the escrow wrapping is gone from volume.json")
         self.stack.check(self.owner.key in self.volume_json(), "volume.json names the owner's key")
-        self.finish_load(load)
         if self.short:
             return
         self.stack.sql(self.connection, "create table made_after_enabling as select g, md5(g::text) from generate_series(1, 20000) g")
@@ -186,13 +189,13 @@ class Journey:
 
     def step_4(self):
         self.screen.step(4, "Rotation to a second key" + ("" if self.short else ", while the cluster is written to"))
-        load = self.load(6)
+        load = self.load()
         second = self.owner.second_key
         put = self.stack.latchkey("cmek", "rotate", CLUSTER, *self.owner.options(second), "-o", "json", output=False)
         self.stack.check(json.loads(put)["region_infos"][0]["status"] == "ROTATING", "the answer says ROTATING")
         self.stack.wait("ENABLED", 60, lambda: self.stack.cmek(CLUSTER)["status"] == "ENABLED")
+        self.finish_load(load, "ENABLED comes")
         self.stack.check(self.owner.key not in self.volume_json() and second in self.volume_json(), "ENABLED, and volume.json names the second key only")
-        self.finish_load(load)
         self.owner.take_away(self.owner.key)
         self.wait_checks(3)
         self.stack.check(self.serves() and self.marker_is_there(), "the first key is taken away, the agent has asked the KMS three times since, and the cluster serves")
@@ -203,12 +206,22 @@ class Journey:
         self.owner.take_away(second)
         self.check_dark(60, "key taken away")
         self.stack.wait("the status says it", 20, lambda: self.stack.cmek(CLUSTER)["status"] == "REVOKED")
-        self.stack.latchkey("cmek", "get", CLUSTER)
+        self.check_table(self.stack.latchkey("cmek", "get", CLUSTER), second, expected)
         key = self.region()["key_infos"][0]
         health = key["health"]
         self.stack.check(health["class"] == expected and bool(health["since"]) and bool(health["next_step"]),
-                         f"status names the key, the class {expected}, since when, and what to do")
-        self.stack.check(key["spec"]["uri"] == second and expected in key["user_message"], "… in the API's user_message too")
+                         f"the API names the key, the class {expected}, since when, and what to do")
+        self.stack.check(key["spec"]["uri"] == second and expected in key["user_message"], "… in its user_message too")
+
+    def check_table(self, text, uri, expected):
+        """What the table for people says of the key in use."""
+        health = self.region()["key_infos"][0]["health"]
+        lines = [line.strip() for line in text.splitlines()]
+        keys = [line.split()[0] for line in lines if line.split()[2:3] == [uri]]
+        self.stack.check(keys == ["REVOKED"] and "status: REVOKED" in lines, "the table names the key that was taken away, and REVOKED")
+        since = health["since"][:19]  # to the second
+        told = [line for line in lines if line.startswith(f"{expected} since {since}")]
+        self.stack.check(len(told) == 1 and told[0].endswith(health["next_step"]), f"… the class {expected}, since when, and what to do")
 
     def step_6(self):
         self.screen.step(6, f"The owner {self.owner.gives_back}")
@@ -297,18 +310,26 @@ class Journey:
         self.stack.latchkey("cmek", "restore", CLUSTER, "--wait")
         self.wait_served()
 
+    def heard_since(self, heard):
+        with contextlib.suppress(CheckFailed):  # a server that has just been started may not answer yet
+            return self.stack.node(CLUSTER)["last_heard"] > heard
+        return False
+
     def step_9(self):
         self.screen.step(9, "Crashes under load")
-        load = self.stack.pgbench(self.connection, "-c", "4", "-T", "10")
+        load = self.load()
+        self.stack.check(load.runs(), "pgbench runs, and its first transactions are acknowledged")
+        heard = self.stack.node(CLUSTER)["last_heard"]
         self.kill("server", self.server_process())
         self.start_again("server")
         self.kill("agent", self.agent_process())
         self.start_again("agent")
-        made = self.stack.finish_pgbench(load)
-        self.stack.check(True, f"server and agent were killed with -9 and came back; {made} transactions meanwhile, none failed")
+        self.stack.wait("the new server hears of the node from the new agent", 40, lambda: self.heard_since(heard))
+        self.stack.check(True, "server and agent were killed with -9 and came back")
+        self.finish_load(load, "they are back")
 
         self.stack.sql(self.connection, "create table acknowledged (n int primary key)")
-        writer = Writer(self.connection)
+        writer = Writer(self.connection, self.screen)
         self.stack.wait("some writes", 20, lambda: writer.acknowledged > 200)
         before = writer.acknowledged
         self.kill("volume daemon", self.daemons())
