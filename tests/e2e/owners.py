@@ -130,9 +130,15 @@ class Aws(Emulated):
     def restore(self):
         self.stack.kms("role", "trust", self.principal)
 
+    def _other_key(self):
+        """A key of the owner's that can encrypt nothing."""
+        answer = self.stack.kms("cloud", "aws", "keys", "account=" + self.key.split(":")[4], "region=us-east-1", "alias=owner-mac", "key_usage=GENERATE_VERIFY_MAC", "key_spec=HMAC_256")
+        return json.loads(answer)["Arn"]
+
     def refusals(self):
         return [
             ("not-an-arn", None, "uri"),
+            (self._other_key(), None, "it is a key of usage GENERATE_VERIFY_MAC and kind HMAC_256"),
             ("http://169.254.169.254/latest/meta-data", None, "uri"),
             (self.second_key[:-36] + "00000000-0000-0000-0000-000000000000", None, "does not exist"),
             (self.key, None, "DISABLED"),
