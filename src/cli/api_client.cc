@@ -1,13 +1,7 @@
 #include "cli/api_client.h"
 
-#include <unistd.h>
-
-#include <algorithm>
-#include <cstdio>
-
 #include "base/file.h"
 #include "base/status.h"
-#include "cli/table.h"
 
 namespace latchkey {
 namespace {
@@ -110,38 +104,6 @@ const json::array& ArrayOf(const json::object& object, std::string_view name) {
   const json::value* v = object.if_contains(json::string_view(name.data(), name.size()));
   const json::array* a = v == nullptr ? nullptr : v->if_array();
   return a == nullptr ? kEmpty : *a;
-}
-
-absl::Status WaitUntil(absl::Duration timeout, const std::function<absl::StatusOr<bool>(std::string& progress)>& look) {
-  const bool terminal = isatty(STDERR_FILENO) == 1;
-  const absl::Time start = absl::Now();
-  absl::Duration pause = absl::Milliseconds(250);
-  std::string shown;
-  for (;;) {
-    std::string progress;
-    absl::StatusOr<bool> done = look(progress);
-    if (absl::IsUnavailable(done.status()) || absl::IsDeadlineExceeded(done.status())) {
-      // A server that restarts meanwhile is no reason to give up.
-      progress = std::string(done.status().message());
-      done = false;
-    }
-    if (terminal) {
-      std::fprintf(stderr, "\r\033[K%s (%s)", Printable(progress).c_str(),
-                   absl::FormatDuration(absl::Trunc(absl::Now() - start, absl::Seconds(1))).c_str());
-    } else if (progress != shown) {
-      std::fprintf(stderr, "%s\n", Printable(progress).c_str());
-      shown = progress;
-    }
-    if (terminal && (!done.ok() || *done)) std::fprintf(stderr, "\r\033[K");
-    if (!done.ok()) return done.status();
-    if (*done) return absl::OkStatus();
-    if (absl::Now() - start > timeout) {
-      if (terminal) std::fprintf(stderr, "\n");
-      return absl::DeadlineExceededError(absl::StrCat("not done after ", absl::FormatDuration(timeout), ": ", progress));
-    }
-    absl::SleepFor(pause);
-    pause = std::min(pause * 1.5, absl::Seconds(2));
-  }
 }
 
 }  // namespace latchkey

@@ -2,9 +2,8 @@
 #pragma once
 
 #include <absl/status/statusor.h>
-#include <absl/time/time.h>
 
-#include <functional>
+#include <memory>
 #include <string>
 
 #include "base/json.h"
@@ -18,8 +17,9 @@ class ApiClient {
   // InvalidArgument when no API key is given or a file cannot be read.
   static absl::StatusOr<ApiClient> Create(const ApiOptions& options);
 
-  // A 2xx answer's JSON object. Other answers become a status with the server's message: 400 and 422 InvalidArgument, 401 Unauthenticated,
-  // 403 PermissionDenied, 404 NotFound, 409 Aborted, 501 Unimplemented, 503 Unavailable, else Internal.
+  // A 2xx answer's JSON object. Other answers become a status with the server's message: 400, 413 and 422 InvalidArgument, 401
+  // Unauthenticated, 403 PermissionDenied, 404 NotFound, 409 Aborted, 429 ResourceExhausted, 501 Unimplemented, 503 Unavailable, else
+  // Internal.
   absl::StatusOr<json::object> Get(const std::string& path) const;
   absl::StatusOr<json::object> Send(const std::string& method, const std::string& path, const json::value& body) const;
   // A cluster named by id or by name.
@@ -37,9 +37,5 @@ class ApiClient {
 std::string TextOf(const json::object& object, std::string_view name);
 const json::object* ObjectOf(const json::object& object, std::string_view name);
 const json::array& ArrayOf(const json::object& object, std::string_view name);
-
-// Calls `look` until it says done, with a progress line on standard error while that is a terminal; DeadlineExceeded after `timeout`.
-// `look` returns whether it is done, and what to show. Waits half a second between looks, growing to two.
-absl::Status WaitUntil(absl::Duration timeout, const std::function<absl::StatusOr<bool>(std::string& progress)>& look);
 
 }  // namespace latchkey

@@ -1,10 +1,13 @@
 #include <cstdio>
+#include <optional>
 
 #include "base/status.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
+#include "cli/deletion.h"
 #include "cli/node_rows.h"
 #include "cli/table.h"
+#include "cli/wait.h"
 
 namespace latchkey {
 namespace {
@@ -106,7 +109,7 @@ absl::Status Create(const Args& args) {
   ASSIGN_OR_RETURN(json::object cluster, client.Send("POST", "/api/v1/clusters", body));
   if (args.wait) {
     const std::string id = TextOf(cluster, "id");
-    RETURN_IF_ERROR(WaitUntil(absl::Seconds(args.timeout_seconds), [&](std::string& progress) -> absl::StatusOr<bool> {
+    RETURN_IF_ERROR(WaitUntil({.timeout = absl::Seconds(args.timeout_seconds)}, [&](std::string& progress) -> absl::StatusOr<bool> {
       ASSIGN_OR_RETURN(cluster, client.Get("/api/v1/clusters/" + id));
       const std::string state = TextOf(cluster, "state");
       progress = state + WhatIsMissing(client, id);
@@ -121,7 +124,18 @@ absl::Status Delete(const Args& args) {
   if (!args.yes) return InvalidArgument("deleting is final: the data of '", args.cluster, "' is gone for good. Say --yes");
   ASSIGN_OR_RETURN(const ApiClient client, ApiClient::Create(args.api));
   ASSIGN_OR_RETURN(const json::object found, client.FindCluster(args.cluster));
-  ASSIGN_OR_RETURN(const json::object cluster, client.Send("DELETE", "/api/v1/clusters/" + TextOf(found, "id"), nullptr));
+  const std::string id = TextOf(found, "id");
+  std::optional<Deletion> deletion;
+  if (args.wait) {
+    ASSIGN_OR_RETURN(deletion, Deletion::Expect(client, id));
+  }
+  ASSIGN_OR_RETURN(const json::object cluster, client.Send("DELETE", "/api/v1/clusters/" + id, nullptr));
+  if (deletion) {
+    const absl::Status status = WaitUntil({.timeout = absl::Seconds(args.timeout_seconds)},
+                                          [&](std::string& progress) { return deletion->Look(client, progress); });
+    // By then its name finds nothing any more.
+    if (!status.ok()) return Prefixed(status, absl::StrCat("'", args.cluster, "' is being deleted; wait on with its id ", id));
+  }
   return Show(args, cluster);
 }
 
@@ -159,6 +173,11 @@ CommandOption ClusterArgument(Args* args) {
   return {.names = "cluster", .help = "name or id of the cluster", .target = &args->cluster, .required = true};
 }
 
+std::vector<CommandOption> WaitOptionList(const std::string& until, Args* args) {
+  return {{.names = "--wait", .help = until + ", with a progress line", .target = &args->wait},
+          {.names = "--timeout", .help = "seconds that --wait waits", .target = &args->timeout_seconds}};
+}
+
 }  // namespace
 
 Command ClustersCommand() {
@@ -176,10 +195,8 @@ Command ClustersCommand() {
             {.names = "--provider",
              .help = "cloud that it is labelled with",
              .target = &args->provider,
-             .choices = {"AWS", "GCP", "AZURE"}},
-            {.names = "--wait", .help = "until it runs", .target = &args->wait},
-            {.names = "--timeout", .help = "seconds that --wait waits", .target = &args->timeout_seconds}},
-           api),
+             .choices = {"AWS", "GCP", "AZURE"}}},
+           Plus(WaitOptionList("until it runs", args.get()), api)),
        .run = [args] { return Create(*args); }});
   group.children.push_back(
       {.name = "get", .summary = "one cluster", .options = Plus({ClusterArgument(args.get())}, api), .run = [args] { return Get(*args); }});
@@ -190,7 +207,12 @@ Command ClustersCommand() {
   group.children.push_back(
       {.name = "delete",
        .summary = "delete a cluster and its data, for good",
-       .options = Plus({ClusterArgument(args.get()), {.names = "--yes", .help = "yes, delete the data", .target = &args->yes}}, api),
+       .details = "The cluster is DELETED at once and its hosts then remove the data; with --wait the command ends when all have said so. "
+                  "Given again with the cluster's id, it goes on waiting.",
+       .examples = {"latchkey clusters delete ledger --yes --wait"},
+       .options = Plus(Plus({ClusterArgument(args.get()), {.names = "--yes", .help = "yes, delete the data", .target = &args->yes}},
+                            WaitOptionList("until its data is gone from every host", args.get())),
+                       api),
        .run = [args] { return Delete(*args); }});
   group.children.push_back(
       {.name = "regions", .summary = "regions that a joined agent serves", .options = api, .run = [args] { return Regions(*args); }});

@@ -4,6 +4,7 @@
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/table.h"
+#include "cli/wait.h"
 #include "protocol/key_type.h"
 
 namespace latchkey {
@@ -76,7 +77,7 @@ std::string Progress(const json::object& cmek) {
 
 absl::Status WaitFor(const Args& args, const ApiClient& client, const std::string& path, const std::string& wanted, json::object& cmek) {
   if (!args.wait) return absl::OkStatus();
-  return WaitUntil(absl::Seconds(args.timeout_seconds), [&](std::string& progress) -> absl::StatusOr<bool> {
+  return WaitUntil({.timeout = absl::Seconds(args.timeout_seconds)}, [&](std::string& progress) -> absl::StatusOr<bool> {
     ASSIGN_OR_RETURN(cmek, client.Get(path));
     progress = Progress(cmek);
     bool all = true;

@@ -17,6 +17,9 @@ Command AgentsCommand();
 Command ApiKeysCommand();
 Command AuditCommand();
 
+// All of them, as the program has them.
+Command RootCommand();
+
 // The whole program. Never throws.
 int RunCli(int argc, char** argv);
 

@@ -34,6 +34,16 @@ std::string Printable(std::string_view text) {
   return out;
 }
 
+std::string CutToWidth(std::string_view text, size_t width) {
+  if (Width(text) <= width) return std::string(text);
+  if (width == 0) return "";
+  size_t end = 0, seen = 0;
+  for (; end < text.size(); ++end) {
+    if ((static_cast<unsigned char>(text[end]) & 0xc0) != 0x80 && ++seen == width) break;
+  }
+  return std::string(text.substr(0, end)) + "…";
+}
+
 std::string RenderTable(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
   for (const std::string& cell : header) widths.push_back(Width(cell));

@@ -18,6 +18,13 @@ TEST(TableTest, ShowsControlCharactersFromOutsideAsQuestionMarks) {
   EXPECT_EQ(RenderFacts({{"name", "a\rb"}}), "name:  a?b\n");
 }
 
+TEST(TableTest, CutsLinesByCharacters) {
+  EXPECT_EQ(CutToWidth("größe", 5), "größe");
+  EXPECT_EQ(CutToWidth("größer", 5), "größ…");
+  EXPECT_EQ(CutToWidth("ab", 1), "…");
+  EXPECT_EQ(CutToWidth("ab", 0), "");
+}
+
 TEST(TableTest, LeavesEmptyFactsOut) {
   EXPECT_EQ(RenderFacts({{"id", "1"}, {"deleted", ""}, {"long name", "2"}}), "id:         1\nlong name:  2\n");
 }
