@@ -78,11 +78,12 @@ class Stack:
 
     # -- processes -----------------------------------------------------------------------------------------------------------------------
 
-    def start_dev(self, *options):
+    def start_dev(self, *options, own_group=False):
+        """`own_group`: like a command that a shell has started, so that stop_dev(SIGINT) reaches all that Ctrl-C would reach."""
         argv = [self.program, "dev", "--dir", str(self.folder / "dev"), "--clocks", "demo", "--no-restart", *options]
         self.screen.command(["latchkey", *argv[1:]])
         log = open(self.folder / "dev.log", "w", encoding="utf-8")
-        self.dev = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, env=self.env)
+        self.dev = subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, env=self.env, process_group=0 if own_group else None)
         facts = self.folder / "dev" / "dev.json"
         self.wait("the stack is up", 60, lambda: facts.exists() and self.dev.poll() is None, lambda: self.dev.poll() is not None)
         self.facts = json.loads(facts.read_text())
@@ -100,6 +101,21 @@ class Stack:
     def databases(self):
         """Pids of all processes of this stack's databases, see DatabaseProcesses."""
         return self._databases.look()
+
+    def stop_dev(self, how):
+        """Ends `latchkey dev` the way a person does, and checks that it cleans up after itself: nothing here takes away what it leaves."""
+        if not self.databases() or not mounts_below(self.folder):
+            raise CheckFailed("no database runs: there is nothing to be stopped")
+        if how == signal.SIGINT:
+            self.screen.action("Ctrl-C in the shell of `latchkey dev`")
+            os.killpg(self.dev.pid, how)
+        else:
+            self.screen.command(["kill", f"-{how.name.removeprefix('SIG')}", str(self.dev.pid)])
+            self.dev.send_signal(how)
+        code = self.dev.wait(60)
+        left = [f"process {pid}: {command_line(pid)}" for pid in {*processes_of(str(self.folder)), *self.databases()}] + mounts_below(self.folder)
+        self.check(code == 0, "it ends with exit code 0" + (f", not {code}" if code else ""))
+        self.check(not left, "no process and no mount of it is left" + "".join(f"; {what}" for what in left))
 
     def stop(self):
         for child in reversed(self.children):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The agent as an ordinary user who may open /dev/fuse: a cluster under an owner key, sealed and back, with no process as root.
+"""As an ordinary user who may open /dev/fuse: a cluster under an owner key, sealed and back, and then its volume alone, with no process as root.
 
 Runs in a mount namespace of its own with a /dev/fuse that everybody may open (some machines keep theirs for root), as the system user `nobody`.
 """
@@ -9,11 +9,13 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 
 from harness import CheckFailed, Screen, Stack, mounts_below, processes_of
+from volume_alone import VolumeAlone, fill
 
 CLONE_NEWNS = 0x20000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
@@ -54,18 +56,14 @@ def main() -> int:
     code = 0
     try:
         screen.step(1, f"A stack of the user {user.pw_name}")
-        stack.start_dev()
-        stack.env.update(LATCHKEY_KMS_EMULATOR=stack.facts["kms_emulator"])
-        stack.latchkey("clusters", "create", "mine-alone", "--region", "us-east-1", "--wait")
-        connection = stack.connection("mine-alone")
-        stack.sql(connection, "create table t as select 42 as n")
-        stack.latchkey("cmek", "enable", "mine-alone", "--uri", stack.facts["owner_key"], "--principal", stack.facts["owner_role"], "--wait")
+        stack.start_dev(own_group=True)
+        marker, connection = fill(stack, "mine-alone")
         ours = set(processes_of(str(stack.folder))) | set(stack.databases())
         owners = {os.stat(f"/proc/{p}").st_uid for p in ours}
         # A daemon that forbids dumps belongs to root in /proc; its credentials tell the truth.
         real = {int(pathlib.Path(f"/proc/{p}/status").read_text().split("\nUid:\t")[1].split("\t")[1]) for p in ours}
         stack.check(real == {user.pw_uid} and owners <= {0, user.pw_uid}, "every process of the stack runs as that user")
-        stack.check(stack.sql(connection, "select n from t") == "42" and len(stack.databases()) > 5, "SQL works, and the database's processes are seen")
+        stack.check(stack.sql(connection, "select note from t") == marker and len(stack.databases()) > 5, "SQL works, and the database's processes are seen")
         screen.step(2, "The owner disables the key, and enables it again")
         stack.kms("key", "disable", stack.facts["owner_key"])
         took = stack.wait("dark", 60, lambda: stack.sql_refused(connection) and not mounts_below(stack.folder) and not stack.processes("volume-daemon") and
@@ -73,10 +71,15 @@ def main() -> int:
         stack.check(True, f"sealed after {took:.1f} s: SQL is refused, nothing is mounted, no volume daemon and no database process is left")
         stack.kms("key", "enable", stack.facts["owner_key"])
         stack.wait("it serves again", 60, lambda: not stack.sql_refused(connection))
-        stack.check(stack.sql(connection, "select n from t") == "42", "it serves again by itself, and the data is there")
-    except CheckFailed as fault:
-        print(f"\nFAILED: {fault}")
-        for log in sorted((stack.folder / "dev").rglob("*.log")):
+        stack.check(stack.sql(connection, "select note from t") == marker, "it serves again by itself, and the data is there")
+        stack.stop_dev(signal.SIGINT)
+        alone = VolumeAlone(stack, screen)
+        alone.take(3)
+        alone.mount_and_seal(4, marker)
+        alone.as_caller(5, marker)
+    except (CheckFailed, OSError, subprocess.SubprocessError, KeyError, ValueError) as fault:
+        print(f"\nFAILED: {type(fault).__name__}: {fault}")
+        for log in sorted(stack.folder.rglob("*.log")):
             print(f"--- the end of {log.name}")
             print("\n".join(log.read_text(errors="replace").splitlines()[-20:]))
         code = 1
