@@ -64,6 +64,7 @@ class Engine {
 struct PostgresqlOptions {
   EngineLayout layout;
   std::string bin_folder = "/usr/lib/postgresql/15/bin";
+  absl::Duration fast_stop = absl::Seconds(10), immediate_stop = absl::Seconds(5);  // how long Stop() waits for each
 };
 std::unique_ptr<Engine> NewPostgresql(PostgresqlOptions options);
 // By name; NotFound "engine: …" for one that is not built in.

@@ -118,7 +118,7 @@ class Postgresql : public Engine {
     const auto id = Find(false);
     if (!id) return absl::OkStatus();
     // Fast shutdown, then immediate (PostgreSQL 15 manual, section 19.5).
-    return StopProcessTree(*id, {{SIGINT, absl::Seconds(10)}, {SIGQUIT, absl::Seconds(5)}});
+    return StopProcessTree(*id, {{SIGINT, options_.fast_stop}, {SIGQUIT, options_.immediate_stop}});
   }
 
   absl::Status Kill() override {
