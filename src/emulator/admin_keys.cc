@@ -1,5 +1,7 @@
 // The admin API's calls on keys, and the denials that go with them.
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 #include "base/json.h"
 #include "base/status.h"
@@ -42,7 +44,7 @@ EmulatorAdmin::Result EmulatorAdmin::SwitchKey(const Body& body, const std::stri
   reader.RefuseUnknown();
   RETURN_IF_ERROR(reader.status());
   ASSIGN_OR_RETURN(emulator::Key * key, world_.FindKeyForAdmin(reference));
-  if (key->state == "PendingDeletion") return FailedPrecondition("key: ", key->arn, " is pending deletion; cancel that first");
+  if (key->pending_deletion()) return FailedPrecondition("key: ", key->arn, " is pending deletion; cancel that first");
   if (key->symmetric() && key->materials.empty()) return FailedPrecondition("key: ", key->arn, " has no key material");
   key->state = state;
   return Shown(*key);
@@ -62,7 +64,7 @@ EmulatorAdmin::Result EmulatorAdmin::ScheduleDeletion(const Body& body) {
   reader.RefuseUnknown();
   RETURN_IF_ERROR(reader.status());
   ASSIGN_OR_RETURN(emulator::Key * key, world_.FindKeyForAdmin(reference));
-  if (key->state == "PendingDeletion") return FailedPrecondition("key: ", key->arn, " is pending deletion already");
+  if (key->pending_deletion()) return FailedPrecondition("key: ", key->arn, " is pending deletion already");
   key->state = "PendingDeletion";
   // Shorter windows than the service's are for tests that wait.
   key->deletion_days = seconds > 0 ? 7 : days;
@@ -76,7 +78,7 @@ EmulatorAdmin::Result EmulatorAdmin::CancelDeletion(const Body& body) {
   reader.RefuseUnknown();
   RETURN_IF_ERROR(reader.status());
   ASSIGN_OR_RETURN(emulator::Key * key, world_.FindKeyForAdmin(reference));
-  if (key->state != "PendingDeletion") return FailedPrecondition("key: ", key->arn, " is not pending deletion");
+  if (!key->pending_deletion()) return FailedPrecondition("key: ", key->arn, " is not pending deletion");
   key->state = key->origin == "EXTERNAL" && key->materials.empty() ? "PendingImport" : "Disabled";
   key->deletion_date.reset();
   key->deletion_days = 0;
@@ -87,8 +89,10 @@ EmulatorAdmin::Result EmulatorAdmin::SetKeyState(const Body& body) {
   JsonReader reader(body);
   const std::string reference = reader.String("key");
   const std::string state = reader.String("state");
-  if (state != "Enabled" && state != "Disabled" && state != "PendingImport" && state != "Unavailable" && state != "Creating") {
-    reader.Fault("state", "must be Enabled, Disabled, PendingImport, Unavailable or Creating");
+  constexpr std::array<std::string_view, 7> kSettable = {"Enabled",  "Disabled", "PendingImport",         "Unavailable",
+                                                         "Creating", "Updating", "PendingReplicaDeletion"};
+  if (std::find(kSettable.begin(), kSettable.end(), state) == kSettable.end()) {
+    reader.Fault("state", "must be Enabled, Disabled, PendingImport, Unavailable, Creating, Updating or PendingReplicaDeletion");
   }
   reader.RefuseUnknown();
   RETURN_IF_ERROR(reader.status());
@@ -99,6 +103,8 @@ EmulatorAdmin::Result EmulatorAdmin::SetKeyState(const Body& body) {
     key->materials.push_back(emulator::NewMaterial(emulator_.Now(), "", *emulator_.options_.random));
   }
   key->state = state;
+  // There are no replicas here, so nothing ends this state by itself; the window that would follow is the service's default.
+  key->deletion_days = state == "PendingReplicaDeletion" ? 30 : 0;
   return Shown(*key);
 }
 

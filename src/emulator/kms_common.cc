@@ -193,15 +193,17 @@ AwsError NoSuchCiphertextKey(const KmsCallState& call, std::string_view action) 
 
 AwsError InvalidState(const Key& key) {
   const char* words = "is in an unknown state.";
-  if (key.state == "PendingDeletion") words = "is pending deletion.";
+  if (key.pending_deletion()) words = "is pending deletion.";
   if (key.state == "PendingImport") words = "is pending import.";
   if (key.state == "Unavailable") words = "is unavailable.";
   if (key.state == "Creating") words = "is creating.";
+  if (key.state == "Updating") words = "is updating.";
   return {"KMSInvalidStateException", absl::StrCat(key.arn, " ", words), 400};
 }
 
 Outcome<Done> CheckUsable(const Key& key) {
-  if (key.state == "Enabled") return Done{};
+  // While the primary Region of a multi-Region key is updated, the key can be used and not be managed.
+  if (key.state == "Enabled" || key.state == "Updating") return Done{};
   if (key.state == "Disabled") return AwsError{"DisabledException", key.arn + " is disabled.", 400};
   return InvalidState(key);
 }

@@ -58,6 +58,7 @@ Outcome<Done> CheckRotatable(const Key& key) {
   if (key.origin != "AWS_KMS") {
     return AwsError{"UnsupportedOperationException", key.arn + " origin is " + key.origin + " which is not valid for this operation.", 400};
   }
+  if (key.state == "Updating") return InvalidState(key);
   return CheckUsable(key);
 }
 
@@ -96,6 +97,7 @@ json::object DescribeKeyMetadata(const Key& key) {
     algorithms.push_back(json::string("HMAC_SHA_" + key.spec.substr(5)));
     metadata["MacAlgorithms"] = std::move(algorithms);
   }
+  if (key.state == "PendingReplicaDeletion") metadata["PendingDeletionWindowInDays"] = key.deletion_days;
   if (key.deletion_date) metadata["DeletionDate"] = EpochSeconds(*key.deletion_date);
   if (!key.materials.empty()) metadata["CurrentKeyMaterialId"] = key.materials.back().id;
   return metadata;
@@ -151,7 +153,7 @@ KmsResult ScheduleKeyDeletion(KmsCallState& call, const json::object& request) {
   const KmsFields fields(request);
   AWS_ASSIGN(const std::optional<int64_t> days, fields.Int("PendingWindowInDays", 7, 30));
   AWS_ASSIGN(Key * key, ResolveKeyId(call, fields, "kms:ScheduleKeyDeletion"));
-  if (key->state == "PendingDeletion" || key->state == "Creating") return InvalidState(*key);
+  if (key->pending_deletion() || key->state == "Creating" || key->state == "Updating") return InvalidState(*key);
   key->state = "PendingDeletion";
   key->deletion_days = days.value_or(30);
   key->deletion_date = call.now + absl::Hours(24) * key->deletion_days;
@@ -165,7 +167,7 @@ KmsResult ScheduleKeyDeletion(KmsCallState& call, const json::object& request) {
 KmsResult CancelKeyDeletion(KmsCallState& call, const json::object& request) {
   const KmsFields fields(request);
   AWS_ASSIGN(Key * key, ResolveKeyId(call, fields, "kms:CancelKeyDeletion"));
-  if (key->state != "PendingDeletion") return AwsError{"KMSInvalidStateException", key->arn + " is not pending deletion.", 400};
+  if (!key->pending_deletion()) return AwsError{"KMSInvalidStateException", key->arn + " is not pending deletion.", 400};
   key->state = key->origin == "EXTERNAL" && key->materials.empty() ? "PendingImport" : "Disabled";
   key->deletion_date.reset();
   key->deletion_days = 0;
@@ -212,7 +214,7 @@ KmsResult GetKeyRotationStatus(KmsCallState& call, const json::object& request) 
     return AwsError{"UnsupportedOperationException", key->arn + " key spec is " + key->spec + " which is not valid for this operation.",
                     400};
   }
-  const bool rotates = key->rotates && key->state != "PendingDeletion";
+  const bool rotates = key->rotates && !key->pending_deletion();
   json::object answer{{"KeyId", key->arn}, {"KeyRotationEnabled", rotates}};
   if (rotates) {
     answer["RotationPeriodInDays"] = key->rotation_days;

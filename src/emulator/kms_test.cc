@@ -84,8 +84,10 @@ TEST_P(KmsStateTest, DecidesWhetherCryptographyWorks) {
       EXPECT_EQ(reply.message(), escrow_key_ + GetParam().words) << operation;
     }
   }
+  Restart();  // an emulator that comes back knows the state still
   const KmsReply described = Kms(operator_, "DescribeKey", {{"KeyId", escrow_key_}});
   EXPECT_EQ(described.body.at("KeyMetadata").as_object().at("KeyState"), GetParam().state);
+  EXPECT_EQ(Kms(operator_, "Decrypt", {{"CiphertextBlob", blob}}).type(), GetParam().type);
   EXPECT_EQ(described.body.at("KeyMetadata").as_object().at("Enabled"), std::string(GetParam().state) == "Enabled");
 }
 
@@ -94,8 +96,49 @@ INSTANTIATE_TEST_SUITE_P(EveryState, KmsStateTest,
                                          StateCase{"PendingDeletion", "KMSInvalidStateException", " is pending deletion."},
                                          StateCase{"PendingImport", "KMSInvalidStateException", " is pending import."},
                                          StateCase{"Unavailable", "KMSInvalidStateException", " is unavailable."},
-                                         StateCase{"Creating", "KMSInvalidStateException", " is creating."}),
+                                         StateCase{"Creating", "KMSInvalidStateException", " is creating."},
+                                         StateCase{"Updating", "ok", ""},
+                                         StateCase{"PendingReplicaDeletion", "KMSInvalidStateException", " is pending deletion."}),
                          [](const auto& each) { return std::string(each.param.state); });
+
+// While the primary Region of a multi-Region key is updated, the key can be used and not be managed.
+TEST_F(KmsTest, AKeyThatIsUpdatingIsNotManaged) {
+  Admin("/_admin/keys/state", {{"key", escrow_key_}, {"state", "Updating"}});
+  for (const char* operation :
+       {"EnableKey", "DisableKey", "ScheduleKeyDeletion", "EnableKeyRotation", "DisableKeyRotation", "RotateKeyOnDemand"}) {
+    const KmsReply reply = Kms(operator_, operation, {{"KeyId", escrow_key_}});
+    EXPECT_EQ(reply.type(), "KMSInvalidStateException") << operation;
+    EXPECT_EQ(reply.message(), escrow_key_ + " is updating.") << operation;
+  }
+  EXPECT_EQ(Kms(operator_, "CancelKeyDeletion", {{"KeyId", escrow_key_}}).type(), "KMSInvalidStateException");
+  EXPECT_EQ(Kms(operator_, "GetKeyRotationStatus", {{"KeyId", escrow_key_}}).status, 200);
+  Admin("/_admin/keys/state", {{"key", escrow_key_}, {"state", "Enabled"}});
+  EXPECT_EQ(Kms(operator_, "DisableKey", {{"KeyId", escrow_key_}}).status, 200);
+}
+
+TEST_F(KmsTest, AKeyWhoseReplicasAreStillThereCanBeKept) {
+  ASSERT_EQ(Kms(operator_, "EnableKeyRotation", {{"KeyId", escrow_key_}}).status, 200);
+  Admin("/_admin/keys/state", {{"key", escrow_key_}, {"state", "PendingReplicaDeletion"}});
+  for (const char* operation : {"EnableKey", "DisableKey", "ScheduleKeyDeletion", "EnableKeyRotation", "RotateKeyOnDemand"}) {
+    const KmsReply reply = Kms(operator_, operation, {{"KeyId", escrow_key_}});
+    EXPECT_EQ(reply.type(), "KMSInvalidStateException") << operation;
+    EXPECT_EQ(reply.message(), escrow_key_ + " is pending deletion.") << operation;
+  }
+  EXPECT_EQ(Kms(operator_, "GetKeyRotationStatus", {{"KeyId", escrow_key_}}).body.at("KeyRotationEnabled"), false);
+  // Its window has not begun, so it has no day yet and is there after any time.
+  clock_.Advance(absl::Hours(24 * 400));
+  const KmsReply waiting = Kms(operator_, "DescribeKey", {{"KeyId", escrow_key_}});
+  const json::object& metadata = waiting.body.at("KeyMetadata").as_object();
+  EXPECT_EQ(metadata.at("KeyState"), "PendingReplicaDeletion");
+  EXPECT_EQ(metadata.at("PendingDeletionWindowInDays"), 30);
+  EXPECT_FALSE(metadata.contains("DeletionDate"));
+
+  EXPECT_EQ(Kms(operator_, "CancelKeyDeletion", {{"KeyId", escrow_key_}}).Text("KeyId"), escrow_key_);
+  const KmsReply kept = Kms(operator_, "DescribeKey", {{"KeyId", escrow_key_}});
+  EXPECT_EQ(kept.body.at("KeyMetadata").as_object().at("KeyState"), "Disabled");
+  EXPECT_FALSE(kept.body.at("KeyMetadata").as_object().contains("PendingDeletionWindowInDays"));
+  EXPECT_EQ(Kms(operator_, "EnableKey", {{"KeyId", escrow_key_}}).status, 200);
+}
 
 TEST_F(KmsTest, TheEncryptionContextBindsTheCiphertext) {
   const std::string blob = Encrypted(operator_, escrow_key_, {{"latchkey:cluster", "c"}, {"latchkey:region", "r"}});

@@ -33,7 +33,8 @@ struct Key {
   std::string usage = "ENCRYPT_DECRYPT";
   std::string spec = "SYMMETRIC_DEFAULT";
   std::string origin = "AWS_KMS";
-  std::string state = "Enabled";  // the service's word: Enabled, Disabled, PendingDeletion, PendingImport, Unavailable, Creating
+  // The service's word: Enabled, Disabled, PendingDeletion, PendingReplicaDeletion, PendingImport, Unavailable, Creating, Updating.
+  std::string state = "Enabled";
   std::string policy_text;
   KeyPolicy policy;
   absl::Time created;
@@ -45,6 +46,8 @@ struct Key {
   std::vector<KeyMaterial> materials;  // oldest first, the last is current; empty while PendingImport and for specs without crypto here
 
   bool symmetric() const { return spec == "SYMMETRIC_DEFAULT"; }
+  // Its window runs, or will once its replicas are gone.
+  bool pending_deletion() const { return state == "PendingDeletion" || state == "PendingReplicaDeletion"; }
 };
 
 struct User {
