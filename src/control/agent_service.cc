@@ -270,7 +270,11 @@ class Service : public FlushableAgentService {
     const auto agent = core_.directory.Find(agent_id);
     if (!agent || agent->removed_at || agent->serial != serial_hex) return NotAnAgent();
     if (agent->previous_serial.empty()) return absl::OkStatus();
-    const absl::Status done = core_.database->Write([&](Transaction& tx) { return Agents(tx).UpdateSerials(agent_id, serial_hex, ""); });
+    const absl::Status done = core_.database->Write([&](Transaction& tx) -> absl::Status {
+      RETURN_IF_ERROR(Agents(tx).UpdateSerials(agent_id, serial_hex, ""));
+      return core_.Audit(tx, AgentCaller(agent_id), "AGENT_CERTIFICATE_ENDED", nullptr,
+                         {{"serial", agent->previous_serial}, {"renewed", serial_hex}});
+    });
     if (done.ok()) core_.directory.SetSerials(agent_id, serial_hex, "");
     return done;
   }

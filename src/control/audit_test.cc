@@ -9,6 +9,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 class AuditTest : public ControlTest {};
@@ -85,6 +86,52 @@ TEST_F(AuditTest, WhatHostsBringAboutIsAudited) {
     EXPECT_THAT(entries[0].payload, HasSubstr(host->agent_id()));
   }
   EXPECT_THAT(AuditOf("VOLUME_BOUND")[0].payload, HasSubstr(volume));
+}
+
+TEST_F(AuditTest, EveryOtherChangeHasItsEntryToo) {
+  const auto host = Host("h1");
+  const auto other = Host("h2");
+  const std::string id = Running(*host);
+  const auto key = control_->api_keys().Create(caller_, "laptop");
+  LK_ASSERT_OK(key);
+  LK_ASSERT_OK(control_->api_keys().Delete(caller_, key->id));
+  const std::string first = other->serial();
+  const auto renewed = control_->agents().Renew(other->agent_id(), first, Request(Token()).request_pem);
+  LK_ASSERT_OK(renewed);
+  const std::string second = ReadCertificate(*renewed)->serial_hex;
+  EXPECT_THAT(AuditOf("AGENT_CERTIFICATE_ENDED"), IsEmpty()) << "both are good until the new one is used";
+  other->set_serial(second);
+  for (int i = 0; i < 2; ++i) LK_ASSERT_OK(other->Sync());
+  LK_ASSERT_OK(control_->agents().Remove(caller_, other->agent_id()));
+  ObservedNode seen = host->only();
+  seen.highest_generation += 10;
+  host->Observe(seen);
+  LK_ASSERT_OK(host->Sync());
+
+  const std::string ann = "ann (LKEY1_test)", h1 = "agent " + host->agent_id(), h2 = "agent " + other->agent_id();
+  const struct {
+    std::string action, source, actor, cluster;
+    std::vector<std::string> what;
+  } kEntries[] = {
+      {"API_KEY_CREATE", "API", ann, "", {key->id, "laptop"}},
+      {"API_KEY_DELETE", "API", ann, "", {key->id}},
+      {"AGENT_RENEW", "INTERNAL", h2, "", {second}},
+      {"AGENT_CERTIFICATE_ENDED", "INTERNAL", h2, "", {first, second}},
+      {"AGENT_REMOVE", "API", ann, "", {other->agent_id(), "h2"}},
+      {"GENERATION_RAISED", "INTERNAL", h1, id, {"us-east-1", "h1", std::to_string(seen.highest_generation)}},
+  };
+  for (const auto& expected : kEntries) {
+    const auto entries = AuditOf(expected.action);
+    ASSERT_THAT(entries, SizeIs(1)) << expected.action;
+    EXPECT_EQ(entries[0].error, "") << expected.action;
+    EXPECT_EQ(entries[0].source, expected.source) << expected.action;
+    EXPECT_EQ(entries[0].actor, expected.actor) << expected.action;
+    EXPECT_EQ(entries[0].remote, expected.source == "API" ? caller_.remote : "") << expected.action;
+    EXPECT_EQ(entries[0].cluster_id, expected.cluster) << expected.action;
+    EXPECT_EQ(entries[0].created_at, clock_.Now()) << expected.action;
+    for (const std::string& what : expected.what) EXPECT_THAT(entries[0].payload, HasSubstr(what)) << expected.action;
+    EXPECT_THAT(entries[0].payload, Not(HasSubstr(std::string(key->secret.RevealText(SecretAccess{}))))) << expected.action;
+  }
 }
 
 TEST_F(AuditTest, TheSourceOfAnEntryIsNoMatterOfNames) {
