@@ -206,6 +206,17 @@ WrappedKek Kek(const std::string& id, int64_t generation) {
           .link = ""};
 }
 
+TEST_F(StoreTest, RegionsComeByNameInWhateverOrderTheyWereGiven) {
+  LK_ASSERT_OK(Write([](Transaction& tx) -> absl::Status {
+    RETURN_IF_ERROR(Clusters(tx).Insert(Cluster("c1", "orders")));
+    for (const char* name : {"us-west-2", "eu-west-1", "us-east-1"})
+      RETURN_IF_ERROR(Regions(tx).Insert({.cluster_id = "c1", .name = name, .root = {"LOCAL", "local://escrow", "", ""}}));
+    EXPECT_THAT(*Regions(tx).OfCluster("c1"), ElementsAre(Field(&RegionRow::name, "eu-west-1"), Field(&RegionRow::name, "us-east-1"),
+                                                          Field(&RegionRow::name, "us-west-2")));
+    return absl::OkStatus();
+  }));
+}
+
 TEST_F(StoreTest, RegionsNodesKeysAndKeksHangOnTheirCluster) {
   LK_ASSERT_OK(Write([](Transaction& tx) -> absl::Status {
     RETURN_IF_ERROR(Clusters(tx).Insert(Cluster("c1", "orders")));
