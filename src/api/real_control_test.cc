@@ -1,4 +1,5 @@
 // The whole server, with the real services and store behind it and scripted hosts before it.
+#include <array>
 #include <boost/json.hpp>
 
 #include "api/server.h"
@@ -152,6 +153,37 @@ TEST_F(RealControlTest, AProtectedClusterIsDeletedOnceItsProtectionIsLifted) {
   const HttpResponse refused = Ask("DELETE", cluster);
   EXPECT_EQ(refused.status, 400);
   EXPECT_EQ(json::parse(refused.body).at("code").as_int64(), 9);
+  EXPECT_EQ(Ask("PATCH", cluster, R"({"delete_protection":"DISABLED"})").status, 200);
+  EXPECT_EQ(Ask("DELETE", cluster).status, 200);
+}
+
+TEST_F(RealControlTest, WhileAClusterIsLockedSomeChangesWaitAndSomeDoNot) {
+  JoinHost();
+  const std::string cluster = RunningCluster();
+  ASSERT_EQ(Change("POST", cluster, Specs("first")).status, 200);
+  ASSERT_EQ(Status(cluster, "state"), "LOCKED");
+  const std::string before = Ask("GET", cluster).body;
+  for (const auto& [method, path, body] : std::vector<std::array<std::string, 3>>{{"PATCH", cluster, R"({"delete_protection":"ENABLED"})"},
+                                                                                  {"POST", cluster + "/cmek", Specs("second")}}) {
+    const HttpResponse busy = Ask(method, path, body);
+    EXPECT_EQ(busy.status, 503) << method << " " << busy.body;
+    EXPECT_EQ(json::parse(busy.body).at("code").as_int64(), 14);
+    EXPECT_THAT(busy.body, HasSubstr("us-east-1 is ENABLING"));
+    EXPECT_TRUE(busy.headers.contains("retry-after"));
+  }
+  EXPECT_EQ(Ask("GET", cluster).body, before);
+  // What is so already, and what takes the place of the change under way.
+  EXPECT_EQ(Ask("PATCH", cluster, R"({"delete_protection":"DISABLED"})").status, 200);
+  EXPECT_EQ(Ask("POST", cluster + "/cmek", Specs("first")).status, 200);
+  EXPECT_EQ(Ask("PATCH", cluster + "/cmek", R"({"action":"RESTORE"})").status, 200) << "nothing is revoked, so nothing is to be done";
+  EXPECT_EQ(Status(cluster, "state"), "LOCKED");
+  EXPECT_EQ(Change("PUT", cluster, Specs("second")).status, 200);
+  EXPECT_EQ(Status(cluster, "state"), "LOCKED");
+  EXPECT_EQ(Ask("PATCH", cluster + "/cmek", R"({"action":"REVOKE"})").status, 200);
+  EXPECT_EQ(Status(cluster, "state"), "CREATED");
+  EXPECT_EQ(Ask("PATCH", cluster, R"({"delete_protection":"ENABLED"})").status, 200);
+  LK_ASSERT_OK(host_->Settle());
+  EXPECT_EQ(Status(cluster + "/cmek"), "REVOKED");
   EXPECT_EQ(Ask("PATCH", cluster, R"({"delete_protection":"DISABLED"})").status, 200);
   EXPECT_EQ(Ask("DELETE", cluster).status, 200);
 }

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include "control/control_testing.h"
 
@@ -161,7 +162,8 @@ TEST_F(ClusterTest, AProtectedClusterIsNotDeletedUntilItsProtectionIsTakenAway) 
   LK_ASSERT_OK(cluster);
   EXPECT_THAT(control_->clusters().Delete(caller_, cluster->id),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("delete_protection")));
-  EXPECT_NE(State(cluster->id), "DELETED");
+  LK_ASSERT_OK(host->Settle());
+  EXPECT_EQ(State(cluster->id), "CREATED");
   for (int i = 0; i < 2; ++i) {
     const auto open = control_->clusters().SetDeleteProtection(caller_, cluster->id, false);
     LK_ASSERT_OK(open);
@@ -174,6 +176,67 @@ TEST_F(ClusterTest, AProtectedClusterIsNotDeletedUntilItsProtectionIsTakenAway) 
   LK_ASSERT_OK(control_->clusters().SetDeleteProtection(caller_, cluster->id, false));
   LK_ASSERT_OK(control_->clusters().Delete(caller_, cluster->id));
   EXPECT_THAT(control_->clusters().SetDeleteProtection(caller_, cluster->id, true), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(ClusterTest, ProtectionIsNotChangedWhileSomethingIsUnderWay) {
+  const auto host = Host();
+  const std::string id = Running(*host);
+  host->obedient = false;
+  host->StartPolling();
+  LK_ASSERT_OK(control_->cmek().Enable(caller_, id, Specs("a")));
+  host->StopPolling();
+  ASSERT_EQ(State(id), "LOCKED");
+  EXPECT_THAT(control_->clusters().SetDeleteProtection(caller_, id, true),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("us-east-1 is ENABLING")));
+  EXPECT_EQ(control_->clusters().Get(id)->delete_protection, "DISABLED");
+  ASSERT_THAT(AuditOf("CLUSTER_UPDATE"), SizeIs(1));
+  EXPECT_THAT(AuditOf("CLUSTER_UPDATE")[0].error, HasSubstr("busy"));
+  LK_EXPECT_OK(control_->clusters().SetDeleteProtection(caller_, id, false)) << "it is as asked";
+  // A revocation takes the place of what was under way, and leaves nothing busy: neither while it goes on nor afterwards.
+  LK_ASSERT_OK(control_->cmek().Revoke(caller_, id));
+  LK_EXPECT_OK(control_->clusters().SetDeleteProtection(caller_, id, true));
+  host->obedient = true;
+  LK_ASSERT_OK(host->Settle());
+  ASSERT_EQ(Cmek(id).status, "REVOKED");
+  LK_EXPECT_OK(control_->clusters().SetDeleteProtection(caller_, id, false));
+}
+
+TEST_F(ClusterTest, AProtectedClusterWhoseCreationNeverEndsCanBeDeleted) {
+  const auto host = Host();
+  CreateCluster request{.name = "orders-1", .provider = "AWS", .region_nodes = {{"us-east-1", 1}}};
+  request.delete_protection = "ENABLED";
+  const auto cluster = control_->clusters().Create(caller_, request);
+  LK_ASSERT_OK(cluster);
+  ASSERT_EQ(State(cluster->id), "CREATING");
+  LK_ASSERT_OK(control_->clusters().SetDeleteProtection(caller_, cluster->id, false));
+  EXPECT_THAT(control_->clusters().SetDeleteProtection(caller_, cluster->id, true),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("being created")));
+  LK_EXPECT_OK(control_->clusters().Delete(caller_, cluster->id));
+}
+
+TEST_F(ClusterTest, RegionsAreSortedByNameEverywhere) {
+  const auto host = Host();
+  const std::string id = Running(*host);
+  EnabledWith(*host, id, "a");
+  control_.reset();
+  // The second region comes from the store: clusters of more than one cannot be asked for yet.
+  sqlite3* store = nullptr;
+  ASSERT_EQ(sqlite3_open((folder_ / "server.db").c_str(), &store), SQLITE_OK);
+  for (const char* statement : {
+           "CREATE TEMP TABLE more AS SELECT * FROM regions",
+           "UPDATE more SET name = 'ap-south-1'",
+           "INSERT INTO regions SELECT * FROM more",
+           "CREATE TEMP TABLE keys AS SELECT * FROM region_keys",
+           "UPDATE keys SET region = 'ap-south-1', id = id || '-2'",
+           "INSERT INTO region_keys SELECT * FROM keys",
+       }) {
+    ASSERT_EQ(sqlite3_exec(store, statement, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(store);
+  }
+  sqlite3_close(store);
+  Open();
+  EXPECT_THAT(control_->clusters().Get(id)->regions,
+              ElementsAre(Field(&RegionNodes::region, "ap-south-1"), Field(&RegionNodes::region, "us-east-1")));
+  EXPECT_THAT(Cmek(id).regions, ElementsAre(Field(&CmekRegionView::region, "ap-south-1"), Field(&CmekRegionView::region, "us-east-1")));
 }
 
 TEST_F(ClusterTest, ListsArePaged) {

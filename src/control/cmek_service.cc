@@ -37,10 +37,6 @@ Stand StandOf(const RegionModel& region) {
   return {region.row.change_generation, region.row.revoked_generation, region.row.revoked, region.row.root_is_escrow};
 }
 
-absl::Status Busy(const ClusterStatus& status) {
-  return Unavailable("the cluster is busy: ", status.busy_with, "; try again when it is done");
-}
-
 class Service : public CmekService {
  public:
   explicit Service(Core& core) : core_(core) {}

@@ -58,6 +58,10 @@ std::string ActorName(const Caller& caller) {
 
 Caller AgentCaller(const std::string& agent_id) { return {.api_key_id = "agent " + agent_id, .name = "", .remote = ""}; }
 
+absl::Status Busy(const ClusterStatus& status) {
+  return Unavailable("the cluster is busy: ", status.busy_with, "; try again when it is done");
+}
+
 absl::StatusOr<std::shared_ptr<const ClusterModel>> LiveCluster(Core& core, const std::string& id) {
   ASSIGN_OR_RETURN(auto model, core.snapshots->Get(id));
   if (model->deleted()) return NoSuchCluster(id);

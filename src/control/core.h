@@ -67,6 +67,9 @@ struct Core {
 std::string ActorName(const Caller& caller);
 Caller AgentCaller(const std::string& agent_id);
 
+// The refusal of a change that has to wait for the one under way.
+absl::Status Busy(const ClusterStatus& status);
+
 // A cluster that is there and not deleted; NotFound otherwise.
 absl::StatusOr<std::shared_ptr<const ClusterModel>> LiveCluster(Core& core, const std::string& id);
 

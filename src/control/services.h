@@ -73,7 +73,7 @@ struct RegionNodes {
 };
 struct ClusterView {
   std::string id, name, cloud_provider, plan, engine, engine_version;
-  std::string state;             // CREATING, CREATED, CREATION_FAILED, DELETED, LOCKED (exactly while other changes get Unavailable)
+  std::string state;             // CREATING, CREATED, CREATION_FAILED, DELETED, LOCKED (while other changes but PUT get Unavailable)
   std::string operation_status;  // UNSPECIFIED, CRDB_CMEK_OPERATION_RUNNING, …
   std::string creator_id;
   absl::Time created_at, updated_at;
@@ -140,7 +140,8 @@ class ClusterService {
   virtual absl::StatusOr<ClusterView> Get(const std::string& id) = 0;
   // Never busy. FailedPrecondition when delete protection is on. Final.
   virtual absl::StatusOr<ClusterView> Delete(const Caller& caller, const std::string& id) = 0;
-  // Sets delete protection. Never busy; what is set already is OK and changes nothing. NotFound for a deleted cluster.
+  // Sets delete protection. What is set already is OK and changes nothing. Unavailable while the cluster is busy, but for lifting the
+  // protection of one that is being created: it may never be done. A sealed or revoked cluster is not busy. NotFound for a deleted one.
   virtual absl::StatusOr<ClusterView> SetDeleteProtection(const Caller& caller, const std::string& id, bool enabled) = 0;
   // `region` may be empty: all. By region, then name.
   virtual absl::StatusOr<std::vector<NodeView>> Nodes(const std::string& id, const std::string& region) = 0;
@@ -219,6 +220,7 @@ struct AuditEntry {
   int64_t id = 0;
   absl::Time created_at;
   std::string action;  // "CLUSTER_CREATE", "CMEK_ENABLE", "CMEK_ROTATE", "CMEK_REVOKE", "CMEK_RESTORE", "CLUSTER_DELETE", "AGENT_JOIN",
+                       // "AGENT_RENEW", "AGENT_CERTIFICATE_ENDED" (the renewed one was used, so the one before opens nothing any more),
                        // "API_KEY_CREATE", "KEK_STORED", "VOLUME_BOUND", "NODE_DELETED", …
   std::string source;  // "API" (an API key), "CLI" (a command on the server's host) or "INTERNAL" (a host, or the server itself); of the
                        // kind of caller, so no name can forge it
