@@ -53,18 +53,25 @@ absl::Status Remove(const Args& args, const std::string& path) {
 Command AgentsCommand() {
   auto args = std::make_shared<Args>();
   const std::vector<CommandOption> api = ApiOptionList(&args->api);
-  Command group{.name = "agents", .summary = "the hosts that joined, and tokens for new ones"};
+  Command group{.name = "agents", .summary = "the hosts that joined: list and remove them, let new ones join"};
   group.children.push_back(
-      {.name = "list", .summary = "hosts, their regions and when they were last heard", .options = api, .run = [args] {
+      {.name = "list",
+       .summary = "hosts, their regions and when they were last heard",
+       .examples = {"latchkey agents list"},
+       .options = api,
+       .run = [args] {
          return PrintList(
              *args, "/api/v1/latchkey/agents", "agents",
              {{"HOST", "hostname"}, {"REGION", "region"}, {"NODES", "node_count"}, {"LAST HEARD", "last_heard"}, {"ID", "id"}});
        }});
-  group.children.push_back({.name = "token", .summary = "a token that lets one host join, within an hour", .options = api, .run = [args] {
-                              return CreateAndShow(*args, "/api/v1/latchkey/join-tokens", {}, "token");
-                            }});
+  group.children.push_back({.name = "token",
+                            .summary = "a token that lets one host join, within an hour",
+                            .examples = {"latchkey agents token"},
+                            .options = api,
+                            .run = [args] { return CreateAndShow(*args, "/api/v1/latchkey/join-tokens", {}, "token"); }});
   group.children.push_back({.name = "remove",
-                            .summary = "revoke a host's certificate",
+                            .summary = "revoke a host's certificate; it must have no nodes of living clusters any more",
+                            .examples = {"latchkey agents list", "latchkey agents remove 01234567-89ab-4cde-8f01-23456789abcd"},
                             .options = Plus({{.names = "id", .help = "id of the agent", .target = &args->id, .required = true}}, api),
                             .run = [args] { return Remove(*args, "/api/v1/latchkey/agents/"); }});
   return group;
@@ -73,17 +80,19 @@ Command AgentsCommand() {
 Command ApiKeysCommand() {
   auto args = std::make_shared<Args>();
   const std::vector<CommandOption> api = ApiOptionList(&args->api);
-  Command group{.name = "api-keys", .summary = "secrets for the public API"};
-  group.children.push_back({.name = "list", .summary = "keys, without their secrets", .options = api, .run = [args] {
-                              return PrintList(*args, "/api/v1/latchkey/api-keys", "api_keys",
-                                               {{"NAME", "name"}, {"CREATED", "created_at"}, {"ID", "id"}});
-                            }});
+  Command group{.name = "api-keys", .summary = "keys for the public API: list, create, delete"};
+  group.children.push_back(
+      {.name = "list", .summary = "API keys, without their secrets", .examples = {"latchkey api-keys list"}, .options = api, .run = [args] {
+         return PrintList(*args, "/api/v1/latchkey/api-keys", "api_keys", {{"NAME", "name"}, {"CREATED", "created_at"}, {"ID", "id"}});
+       }});
   group.children.push_back({.name = "create",
                             .summary = "a new key; its secret is shown once",
+                            .examples = {"latchkey api-keys create deploy"},
                             .options = Plus({{.names = "name", .help = "what it is for", .target = &args->name, .required = true}}, api),
                             .run = [args] { return CreateAndShow(*args, "/api/v1/latchkey/api-keys", {{"name", args->name}}, "secret"); }});
   group.children.push_back({.name = "delete",
-                            .summary = "a key that shall work no more",
+                            .summary = "delete a key, so that it works no more",
+                            .examples = {"latchkey api-keys delete LKEY1_0123456789abcdefghijkl"},
                             .options = Plus({{.names = "id", .help = "id of the key", .target = &args->id, .required = true}}, api),
                             .run = [args] { return Remove(*args, "/api/v1/latchkey/api-keys/"); }});
   return group;
@@ -93,7 +102,9 @@ Command AuditCommand() {
   auto args = std::make_shared<Args>();
   return {.name = "audit",
           .summary = "who changed what, newest first",
-          .options = Plus({{.names = "--limit", .help = "at most so many entries", .target = &args->limit}}, ApiOptionList(&args->api)),
+          .examples = {"latchkey audit --limit 20", "latchkey audit -o json"},
+          .options =
+              Plus({{.names = "--limit", .help = "at most so many entries, 1 to 1000", .target = &args->limit}}, ApiOptionList(&args->api)),
           .run = [args] {
             return PrintList(*args, absl::StrCat("/api/v1/auditlogevents?sort_order=DESC&limit=", args->limit), "entries",
                              {{"TIME", "created_at"},

@@ -78,10 +78,12 @@ Command AgentCommand() {
   auto args = std::make_shared<Args>();
   const CommandOption config = {
       .names = "--config", .help = "configuration file (TOML), see docs/agent.md", .target = &args->config, .required = true};
-  Command agent{
-      .name = "agent", .summary = "the agent of a database host", .examples = {"latchkey agent run --config /etc/latchkey/agent.toml"}};
+  Command agent{.name = "agent",
+                .summary = "the agent of a database host: run it, connect to what it runs, seal the host",
+                .examples = {"latchkey agent run --config /etc/latchkey/agent.toml"}};
   agent.children.push_back({.name = "run",
-                            .summary = "run until SIGTERM; databases and volumes go on without it until their leases end",
+                            .summary = "run the agent until SIGTERM; databases and volumes go on without it until their leases end",
+                            .examples = {"latchkey agent run --config /etc/latchkey/agent.toml"},
                             .options = {config,
                                         {.names = "--log-level",
                                          .help = "least level that is logged",
@@ -90,13 +92,15 @@ Command AgentCommand() {
                             .run = [args] { return Run(*args); }});
   agent.children.push_back(
       {.name = "credentials",
-       .summary = "how to connect to a cluster's database on this host; the password never leaves it otherwise",
+       .summary = "how to connect to a cluster's database on this host; shows the password, which leaves it no other way",
+       .examples = {"latchkey agent credentials ledger --config /etc/latchkey/agent.toml"},
        .options = {{.names = "cluster", .help = "name or id of the cluster", .target = &args->cluster, .required = true},
                    config,
                    OutputOption(&args->output)},
        .run = [args] { return Credentials(*args); }});
   agent.children.push_back({.name = "seal",
                             .summary = "stop every database and seal every volume of this host, while its agent is stopped",
+                            .examples = {"latchkey agent seal --config /etc/latchkey/agent.toml"},
                             .options = {config},
                             .run = [args] { return Seal(*args); }});
   return agent;

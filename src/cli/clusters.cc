@@ -184,24 +184,34 @@ Command ClustersCommand() {
   auto args = std::make_shared<Args>();
   const std::vector<CommandOption> api = ApiOptionList(&args->api);
   Command group{.name = "clusters", .summary = "create, list, see and delete clusters"};
-  group.children.push_back({.name = "list", .summary = "all clusters", .options = api, .run = [args] { return List(*args); }});
+  group.children.push_back(
+      {.name = "list", .summary = "all clusters", .examples = {"latchkey clusters list"}, .options = api, .run = [args] {
+         return List(*args);
+       }});
   group.children.push_back(
       {.name = "create",
        .summary = "a new cluster, encrypted under the escrow key until CMEK is enabled",
        .examples = {"latchkey clusters create ledger --region us-east-1 --wait"},
-       .options = Plus(
-           {{.names = "name", .help = "6 to 20 of a-z, 0-9 and dashes", .target = &args->name, .required = true},
-            {.names = "--region", .help = "region of its node; one that a joined agent serves", .target = &args->regions, .required = true},
-            {.names = "--provider",
-             .help = "cloud that it is labelled with",
-             .target = &args->provider,
-             .choices = {"AWS", "GCP", "AZURE"}}},
-           Plus(WaitOptionList("until it runs", args.get()), api)),
+       .options =
+           Plus({{.names = "name", .help = "6 to 20 of a-z, 0-9 and dashes, no dash at the ends", .target = &args->name, .required = true},
+                 {.names = "--region",
+                  .help = "region of its node, one that a joined agent serves (repeatable: a node in each)",
+                  .target = &args->regions,
+                  .required = true},
+                 {.names = "--provider",
+                  .help = "cloud that it is labelled with",
+                  .target = &args->provider,
+                  .choices = {"AWS", "GCP", "AZURE"}}},
+                Plus(WaitOptionList("wait until it runs", args.get()), api)),
        .run = [args] { return Create(*args); }});
-  group.children.push_back(
-      {.name = "get", .summary = "one cluster", .options = Plus({ClusterArgument(args.get())}, api), .run = [args] { return Get(*args); }});
+  group.children.push_back({.name = "get",
+                            .summary = "one cluster: state, regions, times",
+                            .examples = {"latchkey clusters get ledger -o json"},
+                            .options = Plus({ClusterArgument(args.get())}, api),
+                            .run = [args] { return Get(*args); }});
   group.children.push_back({.name = "nodes",
-                            .summary = "its nodes: endpoint, volume, engine, lease",
+                            .summary = "a cluster's nodes: endpoint, volume, engine, lease",
+                            .examples = {"latchkey clusters nodes ledger"},
                             .options = Plus({ClusterArgument(args.get())}, api),
                             .run = [args] { return Nodes(*args); }});
   group.children.push_back(
@@ -210,12 +220,17 @@ Command ClustersCommand() {
        .details = "The cluster is DELETED at once and its hosts then remove the data; with --wait the command ends when all have said so. "
                   "Given again with the cluster's id, it goes on waiting.",
        .examples = {"latchkey clusters delete ledger --yes --wait"},
-       .options = Plus(Plus({ClusterArgument(args.get()), {.names = "--yes", .help = "yes, delete the data", .target = &args->yes}},
-                            WaitOptionList("until its data is gone from every host", args.get())),
-                       api),
+       .options =
+           Plus(Plus({ClusterArgument(args.get()),
+                      {.names = "--yes", .help = "yes, delete it and its data (without this nothing happens)", .target = &args->yes}},
+                     WaitOptionList("wait until its data is gone from every host", args.get())),
+                api),
        .run = [args] { return Delete(*args); }});
-  group.children.push_back(
-      {.name = "regions", .summary = "regions that a joined agent serves", .options = api, .run = [args] { return Regions(*args); }});
+  group.children.push_back({.name = "regions",
+                            .summary = "regions that joined agents serve",
+                            .examples = {"latchkey clusters regions"},
+                            .options = api,
+                            .run = [args] { return Regions(*args); }});
   return group;
 }
 

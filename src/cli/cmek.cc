@@ -135,8 +135,9 @@ Command CmekCommand() {
   auto args = std::make_shared<Args>();
   const std::vector<CommandOption> api = ApiOptionList(&args->api);
   const CommandOption cluster = {.names = "cluster", .help = "name or id of the cluster", .target = &args->cluster, .required = true};
-  const std::vector<CommandOption> wait = {{.names = "--wait", .help = "until it is done, with a progress line", .target = &args->wait},
-                                           {.names = "--timeout", .help = "seconds that --wait waits", .target = &args->timeout_seconds}};
+  const std::vector<CommandOption> wait = {
+      {.names = "--wait", .help = "wait until it is done, with a progress line", .target = &args->wait},
+      {.names = "--timeout", .help = "seconds that --wait waits", .target = &args->timeout_seconds}};
   const std::vector<CommandOption> key = {
       {.names = "--type", .help = "type of the key", .target = &args->type, .choices = KeyTypeNames()},
       {.names = "--uri",
@@ -148,8 +149,11 @@ Command CmekCommand() {
        .target = &args->principal},
       {.names = "--region", .help = "this region only (default: every region of the cluster)", .target = &args->region}};
   Command group{.name = "cmek", .summary = "the owner's key to a cluster: enable, see, rotate, take away, give back"};
-  group.children.push_back(
-      {.name = "get", .summary = "status of every region and key", .options = Plus({cluster}, api), .run = [args] { return Get(*args); }});
+  group.children.push_back({.name = "get",
+                            .summary = "status of every region and key",
+                            .examples = {"latchkey cmek get ledger"},
+                            .options = Plus({cluster}, api),
+                            .run = [args] { return Get(*args); }});
   group.children.push_back(
       {.name = "enable",
        .summary = "put a running or new cluster under an owner key",
@@ -159,17 +163,23 @@ Command CmekCommand() {
        .options = Plus(Plus(Plus({cluster}, key), wait), api),
        .run = [args] { return SetKey(*args, "POST"); }});
   group.children.push_back({.name = "rotate",
-                            .summary = "to another key, or to the same key's newest version",
+                            .summary = "put it under another key, or under the newest version of the same key",
                             .details = "When it is ENABLED again, the former key may be disabled.",
+                            .examples = {"latchkey cmek rotate ledger --uri arn:aws:kms:us-east-1:222222222222:key/… --principal "
+                                         "arn:aws:iam::222222222222:role/cmek --wait",
+                                         "latchkey cmek rotate ledger --type VAULT_TRANSIT --uri vault://… --region us-east-1 --wait"},
                             .options = Plus(Plus(Plus({cluster}, key), wait), api),
                             .run = [args] { return SetKey(*args, "PUT"); }});
   group.children.push_back({.name = "revoke",
                             .summary = "stop the cluster and forget its keys, now; nobody opens it until restore",
+                            .examples = {"latchkey cmek revoke ledger --wait"},
                             .options = Plus(Plus({cluster}, wait), api),
                             .run = [args] { return Act(*args, "REVOKE", "REVOKED"); }});
-  group.children.push_back({.name = "restore", .summary = "undo a revoke", .options = Plus(Plus({cluster}, wait), api), .run = [args] {
-                              return Act(*args, "RESTORE", "ENABLED");
-                            }});
+  group.children.push_back({.name = "restore",
+                            .summary = "undo a revoke: the cluster opens again, if its key can be used",
+                            .examples = {"latchkey cmek restore ledger --wait"},
+                            .options = Plus(Plus({cluster}, wait), api),
+                            .run = [args] { return Act(*args, "RESTORE", "ENABLED"); }});
   return group;
 }
 

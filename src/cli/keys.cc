@@ -146,7 +146,7 @@ Command KeysCommand() {
        .summary = "walk the chain with a key: form, credentials, identity, describe, wrap, unwrap, context",
        .details = "Runs on this host with this host's credentials, as its agent would; with --region the server has a host of that region "
                   "do it. Stops at the first failure and prints the statement, role or command that would mend it.",
-       .examples = {"latchkey keys test --uri arn:aws:kms:… --principal arn:aws:iam::… --external-id <organization id>",
+       .examples = {"latchkey keys test --uri arn:aws:kms:… --principal arn:aws:iam::… --external-id …",
                     "latchkey keys test --region us-east-1 --uri arn:aws:kms:… --principal arn:aws:iam::…"},
        .options =
            Plus(Plus(KmsOptionList(&args->kms), {caller,
@@ -159,10 +159,9 @@ Command KeysCommand() {
       {.name = "policy",
        .summary = "what the owner of a key must grant: as commands, as policies, or as Terraform",
        .details = "The least rights that work. Nothing is sent anywhere; names that are not given stand in capitals.",
-       .examples =
-           {"latchkey keys policy --uri arn:aws:kms:… --principal arn:aws:iam::…:role/latchkey-cmek --external-id <organization id> "
-            "--caller arn:aws:iam::…:role/latchkey-agent",
-            "latchkey keys policy --type GCP_CLOUD_KMS --uri projects/… --principal …@….iam.gserviceaccount.com --form terraform"},
+       .examples = {"latchkey keys policy --uri arn:aws:kms:… --principal arn:aws:iam::…:role/latchkey-cmek --external-id … "
+                    "--caller arn:aws:iam::…:role/latchkey-agent",
+                    "latchkey keys policy --type GCP_CLOUD_KMS --uri projects/… --principal …@….iam.gserviceaccount.com --form terraform"},
        .options = {{.names = "--type", .help = "type of the key", .target = &args->kms.key.type, .choices = KeyTypeNames()},
                    {.names = "--uri", .help = "the key, as its type names it", .target = &args->kms.key.uri, .required = true},
                    {.names = "--principal",
@@ -176,6 +175,7 @@ Command KeysCommand() {
       {.name = "create-local",
        .summary = "a new key file for LOCAL keys (escrow on one machine)",
        .details = "Whoever has this file can open what is wrapped by it; without it nobody can. Keep a copy elsewhere.",
+       .examples = {"latchkey keys create-local escrow.key"},
        .options = {{.names = "file", .help = "path; must not exist", .target = &args->file, .required = true}},
        .run = [args] { return CreateLocalKeyFile(args->file); }});
   return group;

@@ -112,34 +112,40 @@ absl::Status ShowCalls(const Args& args) {
 
 Command KeyCommand(const std::shared_ptr<Args>& args, const std::vector<CommandOption>& connection) {
   const CommandOption key = {.names = "key", .help = "ARN, id or alias of the key", .target = &args->key, .required = true};
-  Command group{.name = "key", .summary = "what an owner does in the KMS: create, disable, enable, delete, rotate"};
+  Command group{.name = "key", .summary = "what an owner does to a key in AWS: create, disable, enable, delete, rotate"};
   group.children.push_back(
       {.name = "create",
        .summary = "a new symmetric key",
+       .examples = {"latchkey kms-emulator key create --region eu-central-1 --alias alias/reports"},
        .options = Plus({{.names = "--account", .help = "account that owns it", .target = &args->account},
                         {.names = "--region", .help = "its region", .target = &args->region},
-                        {.names = "--alias", .help = "alias/…", .target = &args->alias}},
+                        {.names = "--alias", .help = "its alias, alias/…", .target = &args->alias}},
                        connection),
        .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.CreateKey(a.account, a.region, a.alias); })});
   group.children.push_back({.name = "disable",
-                            .summary = "take it away",
+                            .summary = "disable a key: take it away",
+                            .examples = {"latchkey kms-emulator key disable alias/owner-key-1"},
                             .options = Plus({key}, connection),
                             .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.DisableKey(a.key); })});
   group.children.push_back({.name = "enable",
-                            .summary = "give it back",
+                            .summary = "enable a key: give it back",
+                            .examples = {"latchkey kms-emulator key enable alias/owner-key-1"},
                             .options = Plus({key}, connection),
                             .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.EnableKey(a.key); })});
   group.children.push_back(
       {.name = "schedule-deletion",
-       .summary = "delete it after a window of 7 to 30 days",
-       .options = Plus({key, {.names = "--days", .help = "the window", .target = &args->days}}, connection),
+       .summary = "delete a key after a window of 7 to 30 days",
+       .examples = {"latchkey kms-emulator key schedule-deletion alias/owner-key-1 --days 7"},
+       .options = Plus({key, {.names = "--days", .help = "the window in days", .target = &args->days}}, connection),
        .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.ScheduleDeletion(a.key, a.days); })});
   group.children.push_back({.name = "cancel-deletion",
-                            .summary = "keep it after all; it is disabled then",
+                            .summary = "keep a key after all; it is disabled then",
+                            .examples = {"latchkey kms-emulator key cancel-deletion alias/owner-key-1"},
                             .options = Plus({key}, connection),
                             .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.CancelDeletion(a.key); })});
   group.children.push_back({.name = "rotate",
-                            .summary = "new key material under the same ARN",
+                            .summary = "give a key new material under the same ARN",
+                            .examples = {"latchkey kms-emulator key rotate alias/owner-key-1"},
                             .options = Plus({key}, connection),
                             .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.RotateKey(a.key); })});
   return group;
@@ -147,13 +153,15 @@ Command KeyCommand(const std::shared_ptr<Args>& args, const std::vector<CommandO
 
 Command RoleCommand(const std::shared_ptr<Args>& args, const std::vector<CommandOption>& connection) {
   const CommandOption role = {.names = "role", .help = "ARN of the role", .target = &args->role, .required = true};
-  Command group{.name = "role", .summary = "the owner's role"};
+  Command group{.name = "role", .summary = "what an owner does to a role in AWS: withdraw its trust, give it back"};
   group.children.push_back({.name = "untrust",
-                            .summary = "nobody may assume it any more",
+                            .summary = "nobody may assume the role any more",
+                            .examples = {"latchkey kms-emulator role untrust \"$OWNER_ROLE\""},
                             .options = Plus({role}, connection),
                             .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.Untrust(a.role); })});
   group.children.push_back({.name = "trust",
-                            .summary = "its trust as it was",
+                            .summary = "give the role's trust back as it was",
+                            .examples = {"latchkey kms-emulator role trust \"$OWNER_ROLE\""},
                             .options = Plus({role}, connection),
                             .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.Trust(a.role); })});
   return group;
@@ -181,31 +189,38 @@ Command FaultCommand(const std::shared_ptr<Args>& args, const std::vector<Comman
   group.children.push_back(
       {.name = "throttle",
        .summary = "answer that there are too many calls",
+       .examples = {"latchkey kms-emulator fault throttle --operation Decrypt --times 3"},
        .options = which,
        .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return OrderFault(c, a, {{"action", "throttle"}}); })});
   group.children.push_back(
       {.name = "delay",
        .summary = "answer late",
-       .options = Plus({{.names = "--milliseconds", .help = "how late", .target = &args->milliseconds, .required = true}}, which),
+       .examples = {"latchkey kms-emulator fault delay --milliseconds 1500 --cloud vault"},
+       .options =
+           Plus({{.names = "--milliseconds", .help = "how late, in milliseconds", .target = &args->milliseconds, .required = true}}, which),
        .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) {
          return OrderFault(c, a, {{"action", "delay"}, {"delay_ms", a.milliseconds}});
        })});
-  group.children.push_back({.name = "error",
-                            .summary = "answer with an error",
-                            .options = Plus({{.names = "--status", .help = "HTTP status", .target = &args->status},
-                                             {.names = "--type", .help = "the service's word for it", .target = &args->type}},
-                                            which),
-                            .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) {
-                              return OrderFault(c, a, {{"action", "error"}, {"status", a.status}, {"type", a.type}});
-                            })});
+  group.children.push_back(
+      {.name = "error",
+       .summary = "answer with an error",
+       .examples = {"latchkey kms-emulator fault error --status 400 --type KMSInternalException --operation Decrypt --times 1"},
+       .options = Plus({{.names = "--status", .help = "HTTP status", .target = &args->status},
+                        {.names = "--type", .help = "the service's word for it", .target = &args->type}},
+                       which),
+       .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) {
+         return OrderFault(c, a, {{"action", "error"}, {"status", a.status}, {"type", a.type}});
+       })});
   group.children.push_back(
       {.name = "drop",
        .summary = "close the connection without an answer",
+       .examples = {"latchkey kms-emulator fault drop --cloud gcp --times 2"},
        .options = which,
        .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return OrderFault(c, a, {{"action", "drop"}}); })});
   group.children.push_back(
       {.name = "clear",
        .summary = "no faults and no outage any more",
+       .examples = {"latchkey kms-emulator fault clear"},
        .options = Plus({{.names = "--cloud", .help = "of this one only (default: all)", .target = &args->cloud}}, connection),
        .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.ClearFaults(a.cloud); })});
   return group;
@@ -223,11 +238,11 @@ absl::Status ChangeCloud(const Args& args) {
 
 Command CloudCommand(const std::shared_ptr<Args>& args, const std::vector<CommandOption>& connection) {
   return {.name = "cloud",
-          .summary = "what an owner does in a cloud: any call of its admin API",
+          .summary = "what an owner does in any cloud: every call of its admin API",
           .details =
               "Fields are name=text, or name:=JSON for numbers, true, false, lists and objects. With after_seconds:=N the call bites N "
               "seconds later. docs/kms-emulator.md lists the paths of each cloud; `seed` makes what the examples use.",
-          .examples = {"latchkey kms-emulator cloud vault policies/remove token=… path=transit/decrypt/owner-key-1",
+          .examples = {"latchkey kms-emulator cloud vault policies/deny name=latchkey path=transit/+/owner-key-1",
                        "latchkey kms-emulator cloud aws keys/disable key=alias/owner-key-1 after_seconds:=30"},
           .options = Plus({{.names = "cloud", .help = "aws, gcp, azure or vault", .target = &args->cloud, .required = true},
                            {.names = "path", .help = "keys/disable, …", .target = &args->path, .required = true},
@@ -255,7 +270,8 @@ Command KmsEmulatorCommand() {
                    "latchkey kms-emulator key disable alias/owner-key-1"}};
   group.children.push_back(
       {.name = "run",
-       .summary = "run until SIGTERM",
+       .summary = "run the emulator until SIGTERM",
+       .examples = {"latchkey kms-emulator run --listen 127.0.0.1:5566 --state-file emulator.json"},
        .options = {{.names = "--listen", .help = "loopback address and port for AWS", .target = &args->listen},
                    {.names = "--gcp-listen", .help = "Google Cloud (default: the next port)", .target = &args->gcp_listen},
                    {.names = "--azure-listen", .help = "Azure (default: the next but one)", .target = &args->azure_listen},
@@ -273,29 +289,34 @@ Command KmsEmulatorCommand() {
   group.children.push_back(CloudCommand(args, connection));
   group.children.push_back({.name = "deny",
                             .summary = "refuse a principal",
+                            .examples = {"latchkey kms-emulator deny \"$OWNER_ROLE\" --key alias/owner-key-1"},
                             .options = Plus({principal, one_key}, connection),
                             .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.Deny(a.principal, a.key); })});
   group.children.push_back(
       {.name = "undeny",
-       .summary = "refuse it no more",
+       .summary = "refuse a principal no more",
+       .examples = {"latchkey kms-emulator undeny \"$OWNER_ROLE\" --key alias/owner-key-1"},
        .options = Plus({principal, one_key}, connection),
        .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.Undeny(a.principal, a.key); })});
   group.children.push_back(
       {.name = "outage",
-       .summary = "answer nothing at all",
+       .summary = "answer nothing at all, or answer again",
+       .examples = {"latchkey kms-emulator outage on", "latchkey kms-emulator outage off --cloud vault"},
        .options = Plus({{.names = "state", .help = "on or off", .target = &args->on_off, .required = true, .choices = {"on", "off"}},
                         {.names = "--cloud", .help = "of this one only (default: all)", .target = &args->cloud}},
                        connection),
        .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.Outage(a.on_off == "on", a.cloud); })});
   group.children.push_back({.name = "state",
-                            .summary = "accounts, users, roles, keys; no secrets",
+                            .summary = "what it holds: accounts, users, roles, keys; no secrets",
+                            .examples = {"latchkey kms-emulator state"},
                             .options = connection,
                             .run = Calling(args, [](const EmulatorAdminClient& c, const Args&) { return c.State(); })});
   group.children.push_back(
       {.name = "calls",
        .summary = "what was asked of it, and by whom",
-       .options =
-           Plus({{.names = "--since", .help = "numbers above this", .target = &args->since}, OutputOption(&args->output)}, connection),
+       .examples = {"latchkey kms-emulator calls --since 120"},
+       .options = Plus({{.names = "--since", .help = "calls with numbers above this", .target = &args->since}, OutputOption(&args->output)},
+                       connection),
        .run = [args] { return ShowCalls(*args); }});
   return group;
 }

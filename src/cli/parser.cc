@@ -32,6 +32,8 @@ void AddOption(CLI::App& app, const CommandOption& option) {
     if (!(*text)->empty()) added->capture_default_str();
   } else {
     added = app.add_option(option.names, *std::get<std::vector<std::string>*>(option.target), option.help);
+    // One value each time it is named: what follows is an argument of its own.
+    if (option.names.starts_with('-')) added->allow_extra_args(false);
   }
   if (option.required) added->required();
   if (!option.choices.empty()) added->check(CLI::IsMember(option.choices));

@@ -88,10 +88,11 @@ Command ServerCommand() {
       .names = "--config", .help = "configuration file (TOML), see docs/server.md", .target = &args->config, .required = true};
   Command server{
       .name = "server",
-      .summary = "run the control plane",
+      .summary = "the control plane: set it up, run it",
       .examples = {"latchkey server init --config /etc/latchkey/server.toml", "latchkey server run --config /etc/latchkey/server.toml"}};
   server.children.push_back({.name = "run",
-                             .summary = "run until SIGTERM",
+                             .summary = "run the control plane until SIGTERM",
+                             .examples = {"latchkey server run --config /etc/latchkey/server.toml"},
                              .options = {config,
                                          {.names = "--i-accept-plaintext-off-loopback",
                                           .help = "serve the API without TLS on an address that is not loopback: API keys travel readable",
@@ -99,11 +100,13 @@ Command ServerCommand() {
                              .run = [args] { return Run(*args); }});
   server.children.push_back({.name = "init",
                              .summary = "make the store, the first API key and a join token",
+                             .examples = {"latchkey server init --config /etc/latchkey/server.toml"},
                              .options = {config, OutputOption(&args->output)},
                              .run = [args] { return Init(*args); }});
   server.children.push_back({.name = "api-key",
                              .summary = "make another API key while the server is stopped",
-                             .options = {config, {.names = "name", .help = "what it is for", .target = &args->name, .required = true}},
+                             .examples = {"latchkey server api-key --config /etc/latchkey/server.toml deploy"},
+                             .options = {config, {.names = "name", .help = "what the key is for", .target = &args->name, .required = true}},
                              .run = [args] { return MakeApiKey(*args); }});
   return server;
 }

@@ -264,16 +264,23 @@ Command VolumeCommand() {
       {.name = "mount",
        .summary = "open a volume, keep its lease, seal it when stopped",
        .details = "Opens only a volume whose volume.json names the root key given here; says which one it names otherwise.",
+       .examples = {"latchkey volume mount data mnt --type LOCAL --uri local://escrow --connection escrow=escrow.key",
+                    "latchkey volume mount /srv/latchkey/… mnt --agent-config /etc/latchkey/agent.toml --uri arn:aws:kms:… --principal "
+                    "arn:aws:iam:… --external-id …"},
        .options = Plus(Plus({folder, mount_point}, KmsOptionList(&args->kms)), serving),
        .run = [args] { return Mount(*args); }});
   group.children.push_back({.name = "status",
-                            .summary = "of an open volume: lease, data keys, how much data each holds",
+                            .summary = "state of an open volume: lease, data keys, how much data each holds",
+                            .examples = {"latchkey volume status data"},
                             .options = {folder, OutputOption(&args->output)},
                             .run = [args] { return Status(*args); }});
   group.children.push_back(
-      {.name = "seal", .summary = "seal an open volume now", .options = {folder}, .run = [args] { return Seal(*args); }});
+      {.name = "seal", .summary = "seal an open volume now", .examples = {"latchkey volume seal data"}, .options = {folder}, .run = [args] {
+         return Seal(*args);
+       }});
   group.children.push_back({.name = "inspect",
                             .summary = "which keys a volume needs; asks no KMS and opens nothing",
+                            .examples = {"latchkey volume inspect data"},
                             .options = {folder, OutputOption(&args->output)},
                             .run = [args] { return Inspect(*args); }});
   return group;
