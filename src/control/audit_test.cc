@@ -90,8 +90,8 @@ TEST_F(AuditTest, WhatHostsBringAboutIsAudited) {
 
 TEST_F(AuditTest, EveryOtherChangeHasItsEntryToo) {
   const auto host = Host("h1");
-  const auto other = Host("h2");
   const std::string id = Running(*host);
+  const auto other = Host("h2");  // after the cluster was placed: it must have no node
   const auto key = control_->api_keys().Create(caller_, "laptop");
   LK_ASSERT_OK(key);
   LK_ASSERT_OK(control_->api_keys().Delete(caller_, key->id));
