@@ -3,6 +3,7 @@
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_split.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <optional>
@@ -34,6 +35,40 @@ void CheckWord(JsonReader& reader, std::string_view name, const std::string& val
   reader.Fault(name, absl::StrCat("must be one of ", list));
 }
 
+bool AsksForNothing(const json::value& value) {
+  switch (value.kind()) {
+    case json::kind::null:
+      return true;
+    case json::kind::bool_:
+      return !value.get_bool();
+    case json::kind::int64:
+      return value.get_int64() == 0;
+    case json::kind::uint64:
+      return value.get_uint64() == 0;
+    case json::kind::double_:
+      return value.get_double() == 0;
+    case json::kind::string:
+      return value.get_string().empty();
+    case json::kind::array:
+      return value.get_array().empty();
+    case json::kind::object:
+      return value.get_object().empty();
+  }
+  return false;
+}
+
+// Clients of newer versions send fields that are not known here, mostly with a value that asks for nothing; those are left alone. Another
+// value asks for something (or is a misspelt field that does): answering as if it were done would be a lie.
+absl::Status RefuseUnknownWishes(const json::object& object, const std::string& path, std::initializer_list<std::string_view> known) {
+  for (const auto& entry : object) {
+    const std::string_view name(entry.key().data(), entry.key().size());
+    if (std::find(known.begin(), known.end(), name) != known.end() || AsksForNothing(entry.value())) continue;
+    return absl::UnimplementedError(absl::StrCat(path, path.empty() ? "" : ".", CutUtf8(name, kLongestName),
+                                                 ": is not a known field, so what it asks for cannot be done"));
+  }
+  return absl::OkStatus();
+}
+
 int64_t SmallInt(JsonReader& reader, std::string_view name) {
   const int64_t n = reader.OptionalInt(name, 0);
   if (n < 0 || n > std::numeric_limits<int32_t>::max()) reader.Fault(name, "must be 0 to 2147483647");
@@ -46,6 +81,7 @@ absl::Status ParseHardware(const json::object& object, const std::string& path, 
   const int64_t storage = SmallInt(reader, "storage_gib"), iops = SmallInt(reader, "disk_iops");
   int64_t cpus = 0;
   std::string type;
+  RETURN_IF_ERROR(RefuseUnknownWishes(object, path, {"storage_gib", "disk_iops", "machine_spec"}));
   const json::object* machine = reader.OptionalObject("machine_spec");
   RETURN_IF_ERROR(reader.status());
   if (machine != nullptr) {
@@ -54,6 +90,7 @@ absl::Status ParseHardware(const json::object& object, const std::string& path, 
     CheckText(inner, "machine_type", type, kLongestName);
     cpus = SmallInt(inner, "num_virtual_cpus");
     RETURN_IF_ERROR(inner.status());
+    RETURN_IF_ERROR(RefuseUnknownWishes(*machine, reader.PathOf("machine_spec"), {"machine_type", "num_virtual_cpus"}));
   }
   request.labels[std::string(kHardwareLabel)] = absl::StrCat(storage, "/", iops, "/", cpus, "/", type);
   return absl::OkStatus();
@@ -82,13 +119,21 @@ absl::Status ParseDedicated(const json::object& object, const std::string& path,
   request.network_visibility = reader.OptionalString("network_visibility", request.network_visibility);
   CheckWord(reader, "network_visibility", request.network_visibility, {"PRIVATE", "PUBLIC"});
   const bool restrict_egress = reader.OptionalBool("restrict_egress_traffic", false);
-  reader.OptionalBool("supports_cluster_virtualization", false);
-  reader.OptionalString("cockroach_version");
-  reader.OptionalString("cidr_range");
-  reader.OptionalObject("region_machine_specs");
+  // Official clients send the next one always, as false, and the three after it only for a person who wrote them down.
+  const bool virtual_clusters = reader.OptionalBool("supports_cluster_virtualization", false);
+  const std::string version = reader.OptionalString("cockroach_version");
+  const std::string cidr = reader.OptionalString("cidr_range");
+  const json::object* machines = reader.OptionalObject("region_machine_specs");
   RETURN_IF_ERROR(reader.status());
-  if (restrict_egress)
-    return absl::UnimplementedError(absl::StrCat(path, ".restrict_egress_traffic: Latchkey does not filter the network"));
+  const auto refuse = [&](std::string_view name, std::string_view why) {
+    return absl::UnimplementedError(absl::StrCat(reader.PathOf(name), ": ", ToAbsl(why)));
+  };
+  if (restrict_egress) return refuse("restrict_egress_traffic", "Latchkey does not filter the network");
+  if (virtual_clusters) return refuse("supports_cluster_virtualization", "the database has no virtual clusters");
+  if (!version.empty()) return refuse("cockroach_version", "the database is the one that the hosts have; its version cannot be chosen");
+  if (!cidr.empty()) return refuse("cidr_range", "Latchkey makes no networks; addresses are those of the hosts");
+  if (machines != nullptr && !machines->empty()) return refuse("region_machine_specs", "Latchkey does not choose machines");
+  RETURN_IF_ERROR(RefuseUnknownWishes(object, path, {"region_nodes", "hardware", "network_visibility"}));
   RETURN_IF_ERROR(ParseRegionNodes(*regions, reader.PathOf("region_nodes"), request));
   if (hardware != nullptr) RETURN_IF_ERROR(ParseHardware(*hardware, reader.PathOf("hardware"), request));
   return absl::OkStatus();
@@ -158,6 +203,7 @@ absl::StatusOr<CreateCluster> ParseCreateCluster(std::string_view body) {
   if (!top_plan.empty()) CheckWord(reader, "plan", top_plan, {"ADVANCED", "STANDARD", "BASIC"});
   const json::object* spec = reader.Object("spec");
   RETURN_IF_ERROR(reader.status());
+  RETURN_IF_ERROR(RefuseUnknownWishes(object, "", {"name", "provider", "plan", "spec"}));
 
   JsonReader inner(*spec, "spec");
   const std::string spec_plan = inner.OptionalString("plan");
@@ -175,6 +221,7 @@ absl::StatusOr<CreateCluster> ParseCreateCluster(std::string_view body) {
   if (account != nullptr) return absl::UnimplementedError("spec.customer_cloud_account: hosts join by their agent, not by a cloud account");
   const json::object* dedicated = inner.Object("dedicated");
   RETURN_IF_ERROR(inner.status());
+  RETURN_IF_ERROR(RefuseUnknownWishes(*spec, "spec", {"plan", "delete_protection", "parent_id", "labels", "dedicated"}));
   ASSIGN_OR_RETURN(request.plan, AgreedPlan(top_plan, spec_plan));
   if (labels != nullptr) RETURN_IF_ERROR(ParseLabels(*labels, "spec.labels", request));
   RETURN_IF_ERROR(ParseDedicated(*dedicated, "spec.dedicated", request));
