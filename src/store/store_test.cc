@@ -159,6 +159,21 @@ TEST_F(StoreTest, AgentsKeepWhatTheySaid) {
   }));
 }
 
+TEST_F(StoreTest, AStoreFromBeforeStraysKeepsItsAgents) {
+  LK_ASSERT_OK(Write([](Transaction& tx) -> absl::Status {
+    RETURN_IF_ERROR(Agents(tx).Insert(Agent("a1")));
+    RETURN_IF_ERROR(tx.Execute("ALTER TABLE agents DROP COLUMN strays").status());
+    return tx.Execute("DELETE FROM schema_versions WHERE version = 2").status();
+  }));
+  LK_ASSERT_OK(Migrate(*database_, At(3)));
+  LK_ASSERT_OK(Write([](Transaction& tx) -> absl::Status {
+    const AgentRow found = **Agents(tx).Find("a1");
+    EXPECT_EQ(found.hostname, "h1");
+    EXPECT_EQ(found.strays, "[]");
+    return absl::OkStatus();
+  }));
+}
+
 TEST_F(StoreTest, TheNameOfADeletedClusterIsFreeAgain) {
   LK_ASSERT_OK(Write([](Transaction& tx) { return Clusters(tx).Insert(Cluster("c1", "orders")); }));
   EXPECT_THAT(Write([](Transaction& tx) { return Clusters(tx).Insert(Cluster("c2", "orders")); }),
