@@ -5,12 +5,11 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/emulator_fields.h"
+#include "cli/emulator_views.h"
 #include "cli/options.h"
 #include "cli/signals.h"
-#include "cli/table.h"
 #include "emulator/admin_client.h"
 #include "emulator/serve.h"
 #include "emulator/tls_folder.h"
@@ -83,87 +82,84 @@ absl::StatusOr<EmulatorAdminClient> ClientOf(const Args& args) {
 
 using Call = std::function<EmulatorAdminClient::Result(const EmulatorAdminClient& client, const Args& args)>;
 
-// One admin call; prints what the emulator answered as JSON.
-std::function<absl::Status()> Calling(std::shared_ptr<Args> args, Call call) {
-  return [args, call]() -> absl::Status {
-    ASSIGN_OR_RETURN(const EmulatorAdminClient client, ClientOf(*args));
-    ASSIGN_OR_RETURN(const json::object answer, call(client, *args));
-    std::printf("%s\n", json::serialize(answer).c_str());
-    return absl::OkStatus();
-  };
+using View = std::function<std::string(const json::object& answer)>;
+
+absl::Status Print(const Args& args, const json::object& answer, const View& view) {
+  const std::string text = args.output == "json" ? json::serialize(answer) + "\n" : view(answer);
+  std::fputs(text.c_str(), stdout);
+  return absl::OkStatus();
 }
 
-absl::Status ShowCalls(const Args& args) {
-  ASSIGN_OR_RETURN(const EmulatorAdminClient client, ClientOf(args));
-  ASSIGN_OR_RETURN(const json::object answer, client.Calls(args.since));
-  if (args.output == "json") {
-    std::printf("%s\n", json::serialize(answer).c_str());
-    return absl::OkStatus();
-  }
-  std::vector<std::vector<std::string>> rows;
-  for (const json::value& v : ArrayOf(answer, "calls")) {
-    const json::object& c = v.get_object();
-    rows.push_back({TextOf(c, "number"), TextOf(c, "time"), TextOf(c, "cloud"), TextOf(c, "service"), TextOf(c, "operation"),
-                    TextOf(c, "result"), TextOf(c, "principal"), TextOf(c, "key")});
-  }
-  std::fputs(RenderTable({"#", "TIME", "CLOUD", "SERVICE", "OPERATION", "RESULT", "PRINCIPAL", "KEY"}, rows).c_str(), stdout);
-  return absl::OkStatus();
+// One admin call; prints what the emulator answered.
+std::function<absl::Status()> Calling(std::shared_ptr<Args> args, View view, Call call) {
+  return [args, view, call]() -> absl::Status {
+    ASSIGN_OR_RETURN(const EmulatorAdminClient client, ClientOf(*args));
+    ASSIGN_OR_RETURN(const json::object answer, call(client, *args));
+    return Print(*args, answer, view);
+  };
 }
 
 Command KeyCommand(const std::shared_ptr<Args>& args, const std::vector<CommandOption>& connection) {
   const CommandOption key = {.names = "key", .help = "ARN, id or alias of the key", .target = &args->key, .required = true};
   Command group{.name = "key", .summary = "what an owner does to a key in AWS: create, disable, enable, delete, rotate"};
+  group.children.push_back({.name = "create",
+                            .summary = "a new symmetric key",
+                            .examples = {"latchkey kms-emulator key create --region eu-central-1 --alias alias/reports"},
+                            .options = Plus({{.names = "--account", .help = "account that owns it", .target = &args->account},
+                                             {.names = "--region", .help = "its region", .target = &args->region},
+                                             {.names = "--alias", .help = "its alias, alias/…", .target = &args->alias}},
+                                            connection),
+                            .run = Calling(args, DescribeEmulatorKey, [](const EmulatorAdminClient& c, const Args& a) {
+                              return c.CreateKey(a.account, a.region, a.alias);
+                            })});
   group.children.push_back(
-      {.name = "create",
-       .summary = "a new symmetric key",
-       .examples = {"latchkey kms-emulator key create --region eu-central-1 --alias alias/reports"},
-       .options = Plus({{.names = "--account", .help = "account that owns it", .target = &args->account},
-                        {.names = "--region", .help = "its region", .target = &args->region},
-                        {.names = "--alias", .help = "its alias, alias/…", .target = &args->alias}},
-                       connection),
-       .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.CreateKey(a.account, a.region, a.alias); })});
-  group.children.push_back({.name = "disable",
-                            .summary = "disable a key: take it away",
-                            .examples = {"latchkey kms-emulator key disable alias/owner-key-1"},
-                            .options = Plus({key}, connection),
-                            .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.DisableKey(a.key); })});
-  group.children.push_back({.name = "enable",
-                            .summary = "enable a key: give it back",
-                            .examples = {"latchkey kms-emulator key enable alias/owner-key-1"},
-                            .options = Plus({key}, connection),
-                            .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.EnableKey(a.key); })});
+      {.name = "disable",
+       .summary = "disable a key: take it away",
+       .examples = {"latchkey kms-emulator key disable alias/owner-key-1"},
+       .options = Plus({key}, connection),
+       .run = Calling(args, DescribeEmulatorKey, [](const EmulatorAdminClient& c, const Args& a) { return c.DisableKey(a.key); })});
   group.children.push_back(
-      {.name = "schedule-deletion",
-       .summary = "delete a key after a window of 7 to 30 days",
-       .examples = {"latchkey kms-emulator key schedule-deletion alias/owner-key-1 --days 7"},
-       .options = Plus({key, {.names = "--days", .help = "the window in days", .target = &args->days}}, connection),
-       .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.ScheduleDeletion(a.key, a.days); })});
-  group.children.push_back({.name = "cancel-deletion",
-                            .summary = "keep a key after all; it is disabled then",
-                            .examples = {"latchkey kms-emulator key cancel-deletion alias/owner-key-1"},
-                            .options = Plus({key}, connection),
-                            .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.CancelDeletion(a.key); })});
-  group.children.push_back({.name = "rotate",
-                            .summary = "give a key new material under the same ARN",
-                            .examples = {"latchkey kms-emulator key rotate alias/owner-key-1"},
-                            .options = Plus({key}, connection),
-                            .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.RotateKey(a.key); })});
+      {.name = "enable",
+       .summary = "enable a key: give it back",
+       .examples = {"latchkey kms-emulator key enable alias/owner-key-1"},
+       .options = Plus({key}, connection),
+       .run = Calling(args, DescribeEmulatorKey, [](const EmulatorAdminClient& c, const Args& a) { return c.EnableKey(a.key); })});
+  group.children.push_back({.name = "schedule-deletion",
+                            .summary = "delete a key after a window of 7 to 30 days",
+                            .examples = {"latchkey kms-emulator key schedule-deletion alias/owner-key-1 --days 7"},
+                            .options = Plus({key, {.names = "--days", .help = "the window in days", .target = &args->days}}, connection),
+                            .run = Calling(args, DescribeEmulatorKey,
+                                           [](const EmulatorAdminClient& c, const Args& a) { return c.ScheduleDeletion(a.key, a.days); })});
+  group.children.push_back(
+      {.name = "cancel-deletion",
+       .summary = "keep a key after all; it is disabled then",
+       .examples = {"latchkey kms-emulator key cancel-deletion alias/owner-key-1"},
+       .options = Plus({key}, connection),
+       .run = Calling(args, DescribeEmulatorKey, [](const EmulatorAdminClient& c, const Args& a) { return c.CancelDeletion(a.key); })});
+  group.children.push_back(
+      {.name = "rotate",
+       .summary = "give a key new material under the same ARN",
+       .examples = {"latchkey kms-emulator key rotate alias/owner-key-1"},
+       .options = Plus({key}, connection),
+       .run = Calling(args, DescribeEmulatorKey, [](const EmulatorAdminClient& c, const Args& a) { return c.RotateKey(a.key); })});
   return group;
 }
 
 Command RoleCommand(const std::shared_ptr<Args>& args, const std::vector<CommandOption>& connection) {
   const CommandOption role = {.names = "role", .help = "ARN of the role", .target = &args->role, .required = true};
   Command group{.name = "role", .summary = "what an owner does to a role in AWS: withdraw its trust, give it back"};
-  group.children.push_back({.name = "untrust",
-                            .summary = "nobody may assume the role any more",
-                            .examples = {"latchkey kms-emulator role untrust \"$OWNER_ROLE\""},
-                            .options = Plus({role}, connection),
-                            .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.Untrust(a.role); })});
-  group.children.push_back({.name = "trust",
-                            .summary = "give the role's trust back as it was",
-                            .examples = {"latchkey kms-emulator role trust \"$OWNER_ROLE\""},
-                            .options = Plus({role}, connection),
-                            .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.Trust(a.role); })});
+  group.children.push_back(
+      {.name = "untrust",
+       .summary = "nobody may assume the role any more",
+       .examples = {"latchkey kms-emulator role untrust \"$OWNER_ROLE\""},
+       .options = Plus({role}, connection),
+       .run = Calling(args, DescribeEmulatorRole, [](const EmulatorAdminClient& c, const Args& a) { return c.Untrust(a.role); })});
+  group.children.push_back(
+      {.name = "trust",
+       .summary = "give the role's trust back as it was",
+       .examples = {"latchkey kms-emulator role trust \"$OWNER_ROLE\""},
+       .options = Plus({role}, connection),
+       .run = Calling(args, DescribeEmulatorRole, [](const EmulatorAdminClient& c, const Args& a) { return c.Trust(a.role); })});
   return group;
 }
 
@@ -186,19 +182,20 @@ Command FaultCommand(const std::shared_ptr<Args>& args, const std::vector<Comman
             {.names = "--times", .help = "how many calls; 0: until cleared", .target = &args->times}},
            connection);
   Command group{.name = "fault", .summary = "make a KMS misbehave"};
-  group.children.push_back(
-      {.name = "throttle",
-       .summary = "answer that there are too many calls",
-       .examples = {"latchkey kms-emulator fault throttle --operation Decrypt --times 3"},
-       .options = which,
-       .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return OrderFault(c, a, {{"action", "throttle"}}); })});
+  group.children.push_back({.name = "throttle",
+                            .summary = "answer that there are too many calls",
+                            .examples = {"latchkey kms-emulator fault throttle --operation Decrypt --times 3"},
+                            .options = which,
+                            .run = Calling(args, DescribeEmulatorFault, [](const EmulatorAdminClient& c, const Args& a) {
+                              return OrderFault(c, a, {{"action", "throttle"}});
+                            })});
   group.children.push_back(
       {.name = "delay",
        .summary = "answer late",
        .examples = {"latchkey kms-emulator fault delay --milliseconds 1500 --cloud vault"},
        .options =
            Plus({{.names = "--milliseconds", .help = "how late, in milliseconds", .target = &args->milliseconds, .required = true}}, which),
-       .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) {
+       .run = Calling(args, DescribeEmulatorFault, [](const EmulatorAdminClient& c, const Args& a) {
          return OrderFault(c, a, {{"action", "delay"}, {"delay_ms", a.milliseconds}});
        })});
   group.children.push_back(
@@ -208,21 +205,24 @@ Command FaultCommand(const std::shared_ptr<Args>& args, const std::vector<Comman
        .options = Plus({{.names = "--status", .help = "HTTP status", .target = &args->status},
                         {.names = "--type", .help = "the service's word for it", .target = &args->type}},
                        which),
-       .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) {
+       .run = Calling(args, DescribeEmulatorFault, [](const EmulatorAdminClient& c, const Args& a) {
          return OrderFault(c, a, {{"action", "error"}, {"status", a.status}, {"type", a.type}});
        })});
-  group.children.push_back(
-      {.name = "drop",
-       .summary = "close the connection without an answer",
-       .examples = {"latchkey kms-emulator fault drop --cloud gcp --times 2"},
-       .options = which,
-       .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return OrderFault(c, a, {{"action", "drop"}}); })});
+  group.children.push_back({.name = "drop",
+                            .summary = "close the connection without an answer",
+                            .examples = {"latchkey kms-emulator fault drop --cloud gcp --times 2"},
+                            .options = which,
+                            .run = Calling(args, DescribeEmulatorFault, [](const EmulatorAdminClient& c, const Args& a) {
+                              return OrderFault(c, a, {{"action", "drop"}});
+                            })});
   group.children.push_back(
       {.name = "clear",
        .summary = "no faults and no outage any more",
        .examples = {"latchkey kms-emulator fault clear"},
        .options = Plus({{.names = "--cloud", .help = "of this one only (default: all)", .target = &args->cloud}}, connection),
-       .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.ClearFaults(a.cloud); })});
+       .run = Calling(
+           args, [](const json::object&) { return std::string("no faults and no outage any more\n"); },
+           [](const EmulatorAdminClient& c, const Args& a) { return c.ClearFaults(a.cloud); })});
   return group;
 }
 
@@ -232,8 +232,7 @@ absl::Status ChangeCloud(const Args& args) {
   absl::StatusOr<json::object> answer =
       args.path == "seed" ? client.SeedCloud(args.cloud, fields) : client.Change(args.cloud, args.path, fields);
   if (!answer.ok()) return answer.status();
-  std::printf("%s\n", json::serialize(*answer).c_str());
-  return absl::OkStatus();
+  return Print(args, *answer, DescribeEmulatorAnswer);
 }
 
 Command CloudCommand(const std::shared_ptr<Args>& args, const std::vector<CommandOption>& connection) {
@@ -260,7 +259,8 @@ Command KmsEmulatorCommand() {
       {.names = "--emulator-ca",
        .help = "PEM file with its CA, where it speaks TLS",
        .target = &args->ca_file,
-       .env = "LATCHKEY_KMS_EMULATOR_CA"}};
+       .env = "LATCHKEY_KMS_EMULATOR_CA"},
+      OutputOption(&args->output)};
   const CommandOption principal = {.names = "principal", .help = "ARN of the user or role", .target = &args->principal, .required = true};
   const CommandOption one_key = {.names = "--key", .help = "this key only (default: every key)", .target = &args->key};
   Command group{
@@ -291,13 +291,16 @@ Command KmsEmulatorCommand() {
                             .summary = "refuse a principal",
                             .examples = {"latchkey kms-emulator deny \"$OWNER_ROLE\" --key alias/owner-key-1"},
                             .options = Plus({principal, one_key}, connection),
-                            .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.Deny(a.principal, a.key); })});
-  group.children.push_back(
-      {.name = "undeny",
-       .summary = "refuse a principal no more",
-       .examples = {"latchkey kms-emulator undeny \"$OWNER_ROLE\" --key alias/owner-key-1"},
-       .options = Plus({principal, one_key}, connection),
-       .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.Undeny(a.principal, a.key); })});
+                            .run = Calling(
+                                args, [](const json::object& o) { return DescribeEmulatorDenial(o, "denied"); },
+                                [](const EmulatorAdminClient& c, const Args& a) { return c.Deny(a.principal, a.key); })});
+  group.children.push_back({.name = "undeny",
+                            .summary = "refuse a principal no more",
+                            .examples = {"latchkey kms-emulator undeny \"$OWNER_ROLE\" --key alias/owner-key-1"},
+                            .options = Plus({principal, one_key}, connection),
+                            .run = Calling(
+                                args, [](const json::object& o) { return DescribeEmulatorDenial(o, "denied no more"); },
+                                [](const EmulatorAdminClient& c, const Args& a) { return c.Undeny(a.principal, a.key); })});
   group.children.push_back(
       {.name = "outage",
        .summary = "answer nothing at all, or answer again",
@@ -305,19 +308,20 @@ Command KmsEmulatorCommand() {
        .options = Plus({{.names = "state", .help = "on or off", .target = &args->on_off, .required = true, .choices = {"on", "off"}},
                         {.names = "--cloud", .help = "of this one only (default: all)", .target = &args->cloud}},
                        connection),
-       .run = Calling(args, [](const EmulatorAdminClient& c, const Args& a) { return c.Outage(a.on_off == "on", a.cloud); })});
-  group.children.push_back({.name = "state",
-                            .summary = "what it holds: accounts, users, roles, keys; no secrets",
-                            .examples = {"latchkey kms-emulator state"},
-                            .options = connection,
-                            .run = Calling(args, [](const EmulatorAdminClient& c, const Args&) { return c.State(); })});
+       .run = Calling(args, DescribeEmulatorOutage,
+                      [](const EmulatorAdminClient& c, const Args& a) { return c.Outage(a.on_off == "on", a.cloud); })});
+  group.children.push_back(
+      {.name = "state",
+       .summary = "what it holds: accounts, users, roles, keys; no secrets",
+       .examples = {"latchkey kms-emulator state"},
+       .options = connection,
+       .run = Calling(args, DescribeEmulatorState, [](const EmulatorAdminClient& c, const Args&) { return c.State(); })});
   group.children.push_back(
       {.name = "calls",
        .summary = "what was asked of it, and by whom",
        .examples = {"latchkey kms-emulator calls --since 120"},
-       .options = Plus({{.names = "--since", .help = "calls with numbers above this", .target = &args->since}, OutputOption(&args->output)},
-                       connection),
-       .run = [args] { return ShowCalls(*args); }});
+       .options = Plus({{.names = "--since", .help = "calls with numbers above this", .target = &args->since}}, connection),
+       .run = Calling(args, DescribeEmulatorCalls, [](const EmulatorAdminClient& c, const Args& a) { return c.Calls(a.since); })});
   return group;
 }
 

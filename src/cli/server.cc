@@ -76,7 +76,14 @@ absl::Status Init(const Args& args) {
 absl::Status MakeApiKey(const Args& args) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Control> control, OpenControl(args));
   ASSIGN_OR_RETURN(const NewApiKey key, control->api_keys().Create(kLocal, args.name));
-  std::printf("%s\n", std::string(key.secret.RevealText(SecretAccess{})).c_str());
+  const std::string secret(key.secret.RevealText(SecretAccess{}));
+  if (args.output == "json") {
+    // In the API's own form.
+    const json::object made{{"api_key", json::object{{"id", key.id}, {"name", args.name}}}, {"secret", secret}};
+    std::printf("%s\n", json::serialize(made).c_str());
+  } else {
+    std::printf("%s\n", secret.c_str());
+  }
   return absl::OkStatus();
 }
 
@@ -104,9 +111,11 @@ Command ServerCommand() {
                              .options = {config, OutputOption(&args->output)},
                              .run = [args] { return Init(*args); }});
   server.children.push_back({.name = "api-key",
-                             .summary = "make another API key while the server is stopped",
+                             .summary = "make another API key while the server is stopped; its secret is shown once",
                              .examples = {"latchkey server api-key --config /etc/latchkey/server.toml deploy"},
-                             .options = {config, {.names = "name", .help = "what the key is for", .target = &args->name, .required = true}},
+                             .options = {config,
+                                         {.names = "name", .help = "what the key is for", .target = &args->name, .required = true},
+                                         OutputOption(&args->output)},
                              .run = [args] { return MakeApiKey(*args); }});
   return server;
 }
