@@ -32,6 +32,9 @@ def own_fuse_device():
     os.mknod(device, 0o666 | 0o020000, os.makedev(10, 229))
     os.chmod(device, 0o666)
     subprocess.run(["mount", "--bind", device, "/dev/fuse"], check=True)
+    # The device stays where it is bound; later this process may not remove the folder.
+    subprocess.run(["umount", "-l", folder], check=True)
+    os.rmdir(folder)
 
 
 def main() -> int:
