@@ -1,137 +1,16 @@
 #include "agent/syncer.h"
 
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 
-#include "base/file.h"
-#include "base/json.h"
+#include "agent/server_testing.h"
 #include "base/testing.h"
-#include "crypto/certificate.h"
-#include "http/server.h"
+#include "keys/testing.h"
 
 namespace latchkey {
 namespace {
 
 using testing::HasSubstr;
-
-constexpr char kAgentId[] = "99999999-9999-4999-8999-999999999999";
-
-LeafOptions Leaf(const std::string& name) {
-  LeafOptions leaf{.common_name = name, .now = absl::Now(), .valid = absl::Hours(24)};
-  leaf.ip_addresses = {"127.0.0.1"};
-  return leaf;
-}
-
-// Joins, renews and syncs as the real one does, and does what a test orders.
-class FakeServer {
- public:
-  explicit FakeServer(uint16_t port = 0) {
-    ca_ = *NewCa("test CA", absl::Now(), absl::Hours(24));
-    Listen(port);
-  }
-  ~FakeServer() { Close(); }
-
-  void Listen(uint16_t port) {
-    LeafOptions leaf = Leaf("server");
-    leaf.for_server = true;
-    const CertifiedKey mine = *IssueNew(ca_, leaf);
-    HttpServerOptions options;
-    options.port = port;
-    options.certificate_pem = mine.certificate_pem;
-    options.private_key_pem = mine.private_key_pem;
-    options.client_ca_pem = ca_.certificate_pem;
-    options.handler = [this](HttpRequest request, HttpResponder respond) { Handle(std::move(request), std::move(respond)); };
-    auto server = HttpServer::Start(std::move(options));
-    ASSERT_THAT(server, IsOk());
-    server_ = *std::move(server);
-    port_ = server_->port();
-  }
-  void Close() {
-    {
-      const std::lock_guard lock(mutex_);
-      parked_.clear();
-    }
-    if (server_) server_->Stop();
-    server_.reset();
-  }
-
-  // A new desired state: answers whoever is parked.
-  void Publish(SyncResponse answer) {
-    std::vector<HttpResponder> parked;
-    {
-      const std::lock_guard lock(mutex_);
-      answer_ = std::move(answer);
-      parked.swap(parked_);
-    }
-    for (const HttpResponder& respond : parked) respond(HttpResponse::Json(200, json::serialize(answer_.ToJson())));
-  }
-  bool Await(const std::function<bool(const std::deque<SyncRequest>&)>& reached) {
-    std::unique_lock lock(mutex_);
-    return event_.wait_for(lock, std::chrono::seconds(20), [&] { return reached(requests_); });
-  }
-  std::string Url() const { return absl::StrCat("https://127.0.0.1:", port_); }
-  uint16_t port() const { return port_; }
-  JoinToken Token() const {
-    return {.id = "0123456789abcdef", .secret = std::string(43, 'A'), .ca_sha256 = ReadCertificate(ca_.certificate_pem)->sha256_hex};
-  }
-  CertifiedKey ca_;
-  std::atomic<int> joins = 0, renewals = 0, join_status = 200;
-
- private:
-  void Handle(HttpRequest request, HttpResponder respond) {
-    if (request.path == kCaPath) return respond(HttpResponse::Text(200, ca_.certificate_pem));
-    const auto body = ParseJsonObject(request.body);
-    if (!body.ok()) return respond(HttpResponse::Json(400, "{}"));
-    if (request.path == kJoinPath) return Join(*body, respond);
-    if (request.peer_certificate_pem.empty() || ReadCertificate(request.peer_certificate_pem)->common_name != kAgentId) {
-      return respond(HttpResponse::Json(401, "{}"));
-    }
-    if (request.path == kRenewPath) {
-      ++renewals;
-      LeafOptions leaf = Leaf(kAgentId);
-      leaf.for_client = true;
-      const std::string certificate = *IssueFromRequest(ca_, std::string(body->at("request_pem").as_string()), leaf);
-      return respond(HttpResponse::Json(200, json::serialize(json::object{{"certificate_pem", certificate}})));
-    }
-    const auto sync = SyncRequest::FromJson(*body);
-    if (!sync.ok()) return respond(HttpResponse::Json(400, "{}"));
-    std::string answer;
-    {
-      const std::lock_guard lock(mutex_);
-      requests_.push_back(*sync);
-      if (sync->wait_ms > 0 && answer_.version <= sync->seen_version && answer_.version != 0) {
-        parked_.push_back(std::move(respond));
-      } else {
-        answer = json::serialize(answer_.ToJson());
-      }
-    }
-    event_.notify_all();
-    if (!answer.empty()) respond(HttpResponse::Json(200, answer));
-  }
-
-  void Join(const json::object& body, const HttpResponder& respond) {
-    ++joins;
-    if (join_status != 200) return respond(HttpResponse::Json(join_status, R"({"code":16,"message":"the token was used"})"));
-    const auto request = JoinRequest::FromJson(body);
-    if (!request.ok() || request->token_secret != Token().secret) return respond(HttpResponse::Json(401, "{}"));
-    LeafOptions leaf = Leaf(kAgentId);
-    leaf.for_client = true;
-    const JoinResponse joined{.agent_id = kAgentId,
-                              .organization = "o",
-                              .certificate_pem = *IssueFromRequest(ca_, request->request_pem, leaf),
-                              .ca_pem = ca_.certificate_pem};
-    respond(HttpResponse::Json(200, json::serialize(joined.ToJson())));
-  }
-
-  std::mutex mutex_;
-  std::condition_variable event_;
-  std::deque<SyncRequest> requests_;
-  std::vector<HttpResponder> parked_;
-  SyncResponse answer_{.version = 1};
-  uint16_t port_ = 0;
-  std::unique_ptr<HttpServer> server_;
-};
 
 class SyncerTest : public testing::Test {
  protected:
@@ -149,8 +28,9 @@ class SyncerTest : public testing::Test {
     options.config = config_;
     options.identity = std::move(identity);
     options.hostname = "db1";
-    options.retry_base = absl::Milliseconds(20);
-    options.retry_most = absl::Milliseconds(100);
+    options.retry_base = retry_base_;
+    options.retry_most = retry_most_;
+    if (random_ != nullptr) options.random = random_;
     options.observe = [this](SyncRequest& request) {
       const std::lock_guard lock(mutex_);
       request.nodes = nodes_;
@@ -172,6 +52,8 @@ class SyncerTest : public testing::Test {
   FakeServer server_;
   const TempFolder folder_;
   AgentConfig config_;
+  absl::Duration retry_base_ = absl::Milliseconds(20), retry_most_ = absl::Milliseconds(100);
+  Random* random_ = nullptr;
   std::mutex mutex_;
   std::condition_variable event_;
   std::vector<ObservedNode> nodes_;
@@ -263,6 +145,65 @@ TEST_F(SyncerTest, WaitsForAServerThatIsNotThereYet) {
   server_.Listen(port);
   EXPECT_TRUE(Applies(1));
   EXPECT_EQ(server_.joins, 1);
+}
+
+// The waits of a real client, told from when its questions arrive. Each can only be longer than what was drawn, so every bound holds on a
+// slow machine, too.
+class SyncerBackoffTest : public SyncerTest {
+ protected:
+  SyncerBackoffTest() : highest_(0xff) {
+    random_ = &highest_;
+    // Joined before, so that every call is a sync, and nothing is reported beside the poll.
+    auto joined = Join(config_, "db1");
+    EXPECT_THAT(joined, IsOk());
+    identity_ = *std::move(joined);
+  }
+  ConstantRandom highest_;
+  Identity identity_;
+};
+
+TEST_F(SyncerBackoffTest, WaitsTwiceAsLongAfterEachFailure) {
+  retry_most_ = absl::Hours(1);
+  server_.sync_status = 503;
+  Start(identity_);
+  ASSERT_TRUE(server_.AwaitArrivals(6));
+  const std::vector<absl::Time> at = server_.Arrivals();
+  for (size_t i = 1; i < 6; ++i) {
+    EXPECT_GE(at[i] - at[i - 1], absl::Milliseconds(19) * (1 << (i - 1))) << i;
+  }
+  EXPECT_GE(syncer_->failures(), 5u);
+  EXPECT_FALSE(syncer_->last_answer());
+}
+
+TEST_F(SyncerBackoffTest, WaitsNoLongerThanItsBound) {
+  retry_most_ = absl::Milliseconds(40);
+  server_.sync_status = 500;
+  Start(identity_);
+  EXPECT_TRUE(server_.AwaitArrivals(14)) << "without a bound this would take minutes";
+}
+
+TEST_F(SyncerBackoffTest, BeginsAgainAfterAnAnswer) {
+  retry_most_ = absl::Hours(1);
+  server_.sync_status = 503;
+  Start(identity_);
+  ASSERT_TRUE(server_.AwaitArrivals(7));
+  server_.sync_status = 200;
+  ASSERT_TRUE(Applies(1));
+  ASSERT_TRUE(server_.Await([](const auto& requests) { return !requests.empty() && requests.back().seen_version == 1; }));
+  const size_t before = server_.Arrivals().size();
+  server_.sync_status = 503;
+  server_.Publish({.version = 2});
+  EXPECT_TRUE(server_.AwaitArrivals(before + 7)) << "without a new beginning this would take minutes";
+}
+
+TEST_F(SyncerBackoffTest, DoesNotKeepAnAgentFromEnding) {
+  retry_base_ = retry_most_ = absl::Hours(1);
+  server_.sync_status = 503;
+  Start(identity_);
+  ASSERT_TRUE(server_.AwaitArrivals(1));
+  const absl::Time begun = absl::Now();
+  syncer_->Stop();
+  EXPECT_LT(absl::Now() - begun, absl::Minutes(1));
 }
 
 }  // namespace
