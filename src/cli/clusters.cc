@@ -14,7 +14,7 @@ namespace {
 
 struct Args {
   ApiOptions api;
-  std::string cluster, name, provider = "AWS", region, page;
+  std::string cluster, name, on_off, provider = "AWS";
   std::vector<std::string> regions;
   int64_t timeout_seconds = 300;
   bool wait = false, yes = false;
@@ -38,6 +38,7 @@ void PrintCluster(const json::object& cluster) {
                           {"state", TextOf(cluster, "state")},
                           {"operation", TextOf(cluster, "operation_status") == "UNSPECIFIED" ? "" : TextOf(cluster, "operation_status")},
                           {"regions", RegionsOf(cluster)},
+                          {"delete protection", TextOf(cluster, "delete_protection") == "ENABLED" ? "ENABLED" : ""},
                           {"created", TextOf(cluster, "created_at")},
                           {"deleted", TextOf(cluster, "deleted_at")}})
                  .c_str(),
@@ -139,6 +140,14 @@ absl::Status Delete(const Args& args) {
   return Show(args, cluster);
 }
 
+absl::Status Protect(const Args& args) {
+  ASSIGN_OR_RETURN(const ApiClient client, ApiClient::Create(args.api));
+  ASSIGN_OR_RETURN(const json::object found, client.FindCluster(args.cluster));
+  const json::object body = {{"delete_protection", args.on_off == "on" ? "ENABLED" : "DISABLED"}};
+  ASSIGN_OR_RETURN(const json::object cluster, client.Send("PATCH", "/api/v1/clusters/" + TextOf(found, "id"), body));
+  return Show(args, cluster);
+}
+
 absl::Status Nodes(const Args& args) {
   ASSIGN_OR_RETURN(const ApiClient client, ApiClient::Create(args.api));
   ASSIGN_OR_RETURN(const json::object cluster, client.FindCluster(args.cluster));
@@ -183,7 +192,7 @@ std::vector<CommandOption> WaitOptionList(const std::string& until, Args* args) 
 Command ClustersCommand() {
   auto args = std::make_shared<Args>();
   const std::vector<CommandOption> api = ApiOptionList(&args->api);
-  Command group{.name = "clusters", .summary = "create, list, see and delete clusters"};
+  Command group{.name = "clusters", .summary = "create, list, see, protect and delete clusters"};
   group.children.push_back(
       {.name = "list", .summary = "all clusters", .examples = {"latchkey clusters list"}, .options = api, .run = [args] {
          return List(*args);
@@ -214,6 +223,14 @@ Command ClustersCommand() {
                             .examples = {"latchkey clusters nodes ledger"},
                             .options = Plus({ClusterArgument(args.get())}, api),
                             .run = [args] { return Nodes(*args); }});
+  group.children.push_back(
+      {.name = "protect",
+       .summary = "refuse to delete a cluster, or allow it again",
+       .examples = {"latchkey clusters protect ledger on", "latchkey clusters protect ledger off"},
+       .options = Plus({ClusterArgument(args.get()),
+                        {.names = "protection", .help = "on or off", .target = &args->on_off, .required = true, .choices = {"on", "off"}}},
+                       api),
+       .run = [args] { return Protect(*args); }});
   group.children.push_back(
       {.name = "delete",
        .summary = "delete a cluster and its data, for good",

@@ -151,6 +151,19 @@ TEST_F(ClustersTest, DeleteChangesNothingWithoutYesOrWhenItIsRefused) {
   EXPECT_EQ(refused.progress, "");
 }
 
+TEST_F(ClustersTest, ProtectTurnsDeleteProtectionOnAndOff) {
+  Running();
+  const std::string one = ClusterJson("CREATED");
+  server_.On("PATCH " + base_, one.substr(0, one.size() - 1) + R"(,"delete_protection":"ENABLED"})");
+  const Ran on = RunAgainst(server_, {"clusters", "protect", "ledger", "on"});
+  LK_EXPECT_OK(on.status);
+  EXPECT_EQ(server_.requests().back().body, R"({"delete_protection":"ENABLED"})");
+  EXPECT_THAT(on.out, HasSubstr("delete protection:  ENABLED\n"));
+  server_.On("PATCH " + base_, one);
+  EXPECT_THAT(RunAgainst(server_, {"clusters", "protect", "ledger", "off"}).out, Not(HasSubstr("protection")));
+  EXPECT_EQ(server_.requests().back().body, R"({"delete_protection":"DISABLED"})");
+}
+
 TEST_F(ClustersTest, CreateShowsWhatIsMissingAndThenTheCluster) {
   server_.On("POST /api/v1/clusters", {Cluster("CREATING")});
   server_.On("GET " + base_, {Cluster("CREATING"), Cluster("CREATED")});

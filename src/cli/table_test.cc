@@ -16,6 +16,9 @@ TEST(TableTest, CountsCharactersAndNotBytes) {
 TEST(TableTest, ShowsControlCharactersFromOutsideAsQuestionMarks) {
   EXPECT_EQ(RenderTable({"NAME"}, {{"\x1b[2Jevil\n"}}), "NAME\n?[2Jevil?\n");
   EXPECT_EQ(RenderFacts({{"name", "a\rb"}}), "name:  a?b\n");
+  EXPECT_EQ(Printable("a\xc2\x9b"
+                      "2J\xc2\xa0µ\xc2"),
+            "a?2J\xc2\xa0µ\xc2");
 }
 
 TEST(TableTest, CutsLinesByCharacters) {
