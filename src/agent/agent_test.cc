@@ -206,6 +206,28 @@ TEST_F(HostAgentTest, ALostRecordAndAnAbsentDiskTogetherCreateNothing) {
   EXPECT_NO_FATAL_FAILURE(MountData());
 }
 
+// The agent ended after it made the volume and before it could write that down; then the host came back without its disk.
+TEST_F(HostAgentTest, AVolumeThatOnlyTheServerKnowsToBeMadeIsNotMadeFromWhatIsRemembered) {
+  const DesiredNode desired = LeaveNode(kNodeA, kVolumeA);
+  NodeRecord record = ReadRecord(kNodeA);
+  record.volume_created = record.engine_initialised = false;
+  record.volume_revision = 0;
+  record.desired->volume_id.clear();
+  record.highest_generation = record.desired->generation = desired.generation - 1;
+  LeaveRecord(record);
+  ASSERT_NO_FATAL_FAILURE(UnmountData());
+  server_.sync_status = 503;
+  ASSERT_NO_FATAL_FAILURE(StartAgent());
+  ASSERT_TRUE(server_.AwaitArrivals(3));
+  EXPECT_THAT(DaemonCalls(), IsEmpty()) << "the server has not spoken yet";
+  Publish({desired});
+  server_.sync_status = 200;
+  EXPECT_TRUE(ReportsProblem(kNodeA, "VOLUME_MISSING")) << seen_;
+  EXPECT_THAT(DaemonCalls(), IsEmpty());
+  ASSERT_NO_FATAL_FAILURE(MountData());
+  EXPECT_TRUE(ReportsProblem(kNodeA, "open volume")) << seen_;
+}
+
 TEST_F(HostAgentTest, AVolumeThatNeitherHostNorServerKnowsIsNotOverwritten) {
   DesiredNode desired = LeaveNode(kNodeA, kVolumeA);
   std::filesystem::remove_all(Nodes());

@@ -114,8 +114,8 @@ absl::Status Accept(const DesiredNode& desired, NodeRecord& record) {
   record.revoked_mark = desired.revoked;
   record.desired = desired;
   record.RememberOwnerKey();
-  if (!record.deleted && record.volume_id.empty() && !desired.volume_id.empty()) {
-    // It was made before, and this host has forgotten: nothing is made a second time.
+  if (!record.deleted && !desired.volume_id.empty() && (record.volume_id.empty() || record.volume_id == desired.volume_id)) {
+    // It was made before, whatever this host has forgotten or could not write down: nothing is made a second time.
     record.volume_id = desired.volume_id;
     record.volume_created = true;
     record.engine_initialised = true;

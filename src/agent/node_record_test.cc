@@ -155,6 +155,22 @@ TEST(NodeRecordTest, AForgetfulHostTakesTheServersWordThatItWasMade) {
   EXPECT_TRUE(record.engine_initialised);
 }
 
+TEST(NodeRecordTest, AHostThatCouldNotWriteDownThatItWasMadeTakesTheServersWord) {
+  NodeRecord record = Fresh();
+  record.volume_id = kVolume;  // chosen, and never confirmed
+  DesiredNode desired = Desired(7);
+  desired.volume_id = kVolume;
+  LK_ASSERT_OK(Accept(desired, record));
+  EXPECT_TRUE(record.volume_created && record.engine_initialised);
+
+  NodeRecord other = Fresh();
+  other.volume_id = kVolume;
+  desired.volume_id = "33333333-3333-4333-8333-333333333333";
+  LK_ASSERT_OK(Accept(desired, other));
+  EXPECT_EQ(other.volume_id, kVolume) << "a contradiction is reported, not resolved";
+  EXPECT_FALSE(other.volume_created);
+}
+
 TEST(NodeRecordTest, KeepsAMintedKekUntilOneIsNamed) {
   NodeRecord record = Fresh();
   LK_ASSERT_OK(Accept(Desired(1), record));

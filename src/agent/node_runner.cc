@@ -32,6 +32,8 @@ class ThreadedNodeRunner : public NodeRunner {
             *options_.config, record_, options_.volume, [this] { return Store(); }, options_.prepare_engine, *options_.random),
         retries_(*options_.clock, *options_.random) {
     shared_record_ = record_;
+    stored_generation_ = record_.highest_generation;
+    stored_mark_ = record_.revoked_mark;
     observed_.node_id = record_.node_id;
     thread_ = std::thread([this] { Loop(); });
   }
@@ -119,6 +121,7 @@ class ThreadedNodeRunner : public NodeRunner {
 
   void Take(const DesiredNode& desired) {
     if (record_.desired && desired.ToJson() == record_.desired->ToJson()) {
+      heard_ = true;
       refused_.clear();
       return;
     }
@@ -130,6 +133,7 @@ class ThreadedNodeRunner : public NodeRunner {
       Log(LogLevel::kWarning, "desired state refused", {{"node", record_.node_id}, {"reason", refused_}});
       return;
     }
+    heard_ = true;
     // New orders are carried out at once, whatever failed before.
     retries_.Clear();
     if (other_mint) {
@@ -167,6 +171,10 @@ class ThreadedNodeRunner : public NodeRunner {
     const absl::Status stored = StoreNodeRecord(options_.record_path, record_);
     store_failed_ = !stored.ok();
     if (store_failed_) Log(LogLevel::kError, "the node's record was not written", {{"node", record_.node_id}, {"error", Text(stored)}});
+    if (stored.ok()) {
+      stored_generation_ = record_.highest_generation;
+      stored_mark_ = record_.revoked_mark;
+    }
     const std::lock_guard lock(shared_mutex_);
     shared_record_ = record_;
     return stored.ok();
@@ -189,6 +197,7 @@ class ThreadedNodeRunner : public NodeRunner {
     if (hands_.engine) LookAtEngine(in);
     in.record = record_;
     in.stray = stray_;
+    in.unheard = !heard_;
     in.key.refused = options_.desk->Report(watched_kek_).refused;
     in.key.root_problem = hands_.RootProblem();
     in.key.lease_missing = in.volume.open && !in.volume.lease_end && record_.desired && hands_.GraceFor(record_.desired->root);
@@ -425,10 +434,11 @@ class ThreadedNodeRunner : public NodeRunner {
     observed.node_id = record_.node_id;
     // Told only when the database is complete as well: from then on the server's word makes a missing one a loss, not a beginning.
     if (record_.engine_initialised) observed.volume_id = record_.volume_id;
-    if (decision.applied && refused_.empty()) applied_generation_ = record_.highest_generation;
+    // Nothing counts as taken in that a crash would undo: a database that was called revoked would be opened again by the order before.
+    if (decision.applied && refused_.empty() && !store_failed_) applied_generation_ = record_.highest_generation;
     observed.applied_generation = applied_generation_;
-    observed.highest_generation = record_.highest_generation;
-    observed.revoked_mark = record_.revoked_mark;
+    observed.highest_generation = stored_generation_;
+    observed.revoked_mark = stored_mark_;
     observed.volume = VolumeStateOf(in, under_way);
     observed.volume_revision = in.volume.revision;
     observed.deks = in.volume.deks;
@@ -466,6 +476,7 @@ class ThreadedNodeRunner : public NodeRunner {
   NodeHands hands_;
   Retries retries_;
   absl::Duration wait_ = absl::ZeroDuration();
+  bool heard_ = false;  // of desired state that holds, since the start
   bool stray_ = false, store_failed_ = false, minting_ = false, mint_failed_ = false, was_open_ = false, answers_ = false;
   std::string refused_, action_problem_, rewrap_problem_, engine_message_, fingerprint_;
   std::string watched_kek_;
@@ -476,6 +487,8 @@ class ThreadedNodeRunner : public NodeRunner {
   RootKeyFacts last_facts_;
   absl::Duration next_probe_;
   int64_t applied_generation_ = 0, mint_order_ = 0;
+  int64_t stored_generation_ = 0;  // of the record on disk, like the mark
+  bool stored_mark_ = false;
 
   mutable std::mutex shared_mutex_;
   ObservedNode observed_;

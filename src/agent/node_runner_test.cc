@@ -403,6 +403,27 @@ TEST_F(NodeRunnerTest, AMintThatFailsIsReportedWithItsClassAndRepeated) {
   EXPECT_TRUE(Reach([](const ObservedNode& o) { return o.minted.has_value(); })) << Seen();
 }
 
+TEST_F(NodeRunnerTest, ARevocationThatCannotBeWrittenDownIsCarriedOutButDoesNotCountYet) {
+  ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
+  const int64_t before = desired_.generation;
+  std::filesystem::rename(folder_.path(), folder_.path() + ".away");
+  desired_.revoked = true;
+  Change();
+  EXPECT_TRUE(ReachSealed("REVOKED")) << Seen();
+  EXPECT_TRUE(Reach([](const ObservedNode& o) { return o.problem.starts_with("STATE_UNWRITABLE"); })) << Seen();
+  // An agent that crashed now would come back with the order before.
+  const ObservedNode seen = runner_->Observed();
+  EXPECT_EQ(seen.applied_generation, before);
+  EXPECT_EQ(seen.highest_generation, before);
+  EXPECT_FALSE(seen.revoked_mark);
+
+  std::filesystem::rename(folder_.path() + ".away", folder_.path());
+  EXPECT_TRUE(Reach([this](const ObservedNode& o) {
+    return o.applied_generation == desired_.generation && o.highest_generation == desired_.generation && o.revoked_mark;
+  })) << Seen();
+  EXPECT_EQ(runner_->Observed().volume, VolumeState::kSealed);
+}
+
 TEST_F(NodeRunnerTest, WithoutARecordOnDiskDoorsAreClosedButNotOpened) {
   ASSERT_NO_FATAL_FAILURE(MakeRunningNode());
   std::filesystem::rename(folder_.path(), folder_.path() + ".away");

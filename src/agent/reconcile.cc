@@ -109,7 +109,8 @@ std::string VolumeProblem(const Inputs& in) {
       return absl::StrCat("VOLUME_UNREADABLE: ", in.volume.file_error);
     case VolumeFacts::File::kAbsent:
       if (record.deleting) return "DELETED: the deletion of this node's data by order has begun; it is not made again";
-      if (record.volume_created)
+      // Whatever this host wrote down: the server names a volume only after it was reported whole.
+      if (record.volume_created || !desired.volume_id.empty())
         return absl::StrCat("VOLUME_MISSING: volume ", record.volume_id, " was created here and is not there; is its disk mounted?");
       return "";
     case VolumeFacts::File::kThere:
@@ -165,7 +166,8 @@ void OpenClosed(const Inputs& in, Decision& out) {
     return;
   }
   if (!exists) {
-    if (in.stray) return;
+    // An agent that ended before it could write down that the volume was made knows less than the server may.
+    if (in.stray || in.unheard) return;
     out.action = Action::kCreateVolume;
     out.kek = *current;
     out.lease = *current;

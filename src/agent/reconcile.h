@@ -51,7 +51,8 @@ struct KeyFacts {
 
 struct Inputs {
   NodeRecord record;
-  bool stray = false;  // the server has ceased to name this node
+  bool stray = false;    // the server has ceased to name this node
+  bool unheard = false;  // the server has not said since the agent began that the remembered desired state holds
   VolumeFacts volume;
   EngineFacts engine;
   KeyFacts key;

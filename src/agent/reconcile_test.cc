@@ -66,6 +66,25 @@ TEST(ReconcileTest, NothingIsCreatedTwiceAMissingVolumeIsReported) {
   EXPECT_EQ(c.Decide().action, Action::kNone);
 }
 
+TEST(ReconcileTest, NothingIsCreatedTwiceWhereTheHostCouldNotWriteDownThatItMadeIt) {
+  Case named;
+  named.in.volume = {};
+  named.in.record.volume_created = named.in.record.engine_initialised = false;
+  EXPECT_EQ(named.Decide().action, Action::kNone);
+  EXPECT_THAT(named.Decide().problem, StartsWith("VOLUME_MISSING"));
+
+  // Nor from what is remembered alone: the server may know of it since.
+  Case remembered;
+  remembered.NeverMade();
+  ASSERT_EQ(remembered.Decide().action, Action::kCreateVolume);
+  remembered.in.unheard = true;
+  EXPECT_EQ(remembered.Decide().action, Action::kNone);
+  // What is there is opened without anybody's word.
+  Case there;
+  there.in.unheard = true;
+  EXPECT_EQ(there.Decide().action, Action::kOpenVolume);
+}
+
 TEST(ReconcileTest, NothingIsCreatedTwiceAnEmptyDataFolderIsReported) {
   Case c;
   c.Open();
