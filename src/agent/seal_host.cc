@@ -14,23 +14,29 @@ namespace {
 
 absl::Status SealNode(const AgentConfig& config, const std::optional<UserIds>& user, const std::string& node_id) {
   const NodePaths paths(config, node_id);
-  ASSIGN_OR_RETURN(NodeRecord record, LoadNodeRecord(paths.record));
+  // One that is lost or damaged keeps nothing open: the daemon knows which database runs on its volume, and ends it.
+  auto record = LoadNodeRecord(paths.record);
   const auto volume = MakeNodeVolume(config, user, node_id);
   const VolumeFacts facts = volume->Look();
   const bool hangs = facts.daemon_hangs || facts.silent;
   ProcessId engine_id;
-  if (record.desired) {
-    ASSIGN_OR_RETURN(const auto engine, MakeNodeEngine(config, user, *record.desired, record.port));
-    engine_id = engine->Find(facts.usable()).value_or(ProcessId{});
+  absl::Status stopped;
+  if (record.ok() && record->desired) {
+    const auto engine = MakeNodeEngine(config, user, *record->desired, record->port);
+    stopped = engine.status();
+    if (engine.ok()) engine_id = (*engine)->Find(facts.usable()).value_or(ProcessId{});
     // One whose files hang cannot stop before its mount goes.
-    if (!hangs) RETURN_IF_ERROR(engine->Stop());
+    if (engine.ok() && !hangs) stopped = (*engine)->Stop();
   }
+  // What does not stop is sealed over, and killed by that.
   if (facts.daemon || hangs || facts.sealing) {
     RETURN_IF_ERROR(volume->Seal("HOST_STOPPED", engine_id));
-    record.seal_reason = "HOST_STOPPED";
-    return StoreNodeRecord(paths.record, record);
+    if (!record.ok()) return absl::OkStatus();
+    record->seal_reason = "HOST_STOPPED";
+    return StoreNodeRecord(paths.record, *record);
   }
-  return facts.mounted ? volume->CleanUp(engine_id) : absl::OkStatus();
+  if (facts.mounted) return volume->CleanUp(engine_id);
+  return stopped;
 }
 
 }  // namespace
@@ -47,7 +53,7 @@ absl::Status SealHost(const AgentConfig& config) {
   for (const std::string& id : ids) {
     threads.emplace_back([&, id] {
       const absl::Status sealed = SealNode(config, user, id);
-      if (sealed.ok() || absl::IsNotFound(sealed)) return;
+      if (sealed.ok()) return;
       const std::lock_guard guard(mutex);
       if (first.ok()) first = Prefixed(sealed, absl::StrCat("node ", id));
     });

@@ -1,4 +1,5 @@
-// Bringing a host down on purpose: stops every database and seals every volume that this configuration's agent has records of.
+// Bringing a host down on purpose: stops every database and seals every volume that this configuration's agent has a folder of, also where
+// the record in it is lost or damaged.
 #pragma once
 
 #include <absl/status/status.h>
