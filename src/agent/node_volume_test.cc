@@ -264,6 +264,40 @@ TEST_F(VolumeFolderTest, ThatIsThePlaceOfAnAbsentDiskIsNotTakenForErased) {
   EXPECT_THAT(AfterARestart()->EraseKeys(kVolume), StatusIs(absl::StatusCode::kNotFound));
 }
 
+TEST_F(VolumeFolderTest, ThatIsThePlaceOfAnAbsentDiskIsSeenAsAbsentAndStaysAsItIs) {
+  const auto volume = AfterARestart();
+  EXPECT_EQ(volume->Look().file, VolumeFacts::File::kAbsent);
+  EXPECT_TRUE(std::filesystem::is_empty(paths_.lower_folder));
+  std::filesystem::remove_all(folder_ / "d");
+  EXPECT_EQ(volume->Look().file, VolumeFacts::File::kAbsent);
+  EXPECT_FALSE(PathExists(folder_ / "d")) << "a look makes nothing";
+  // And the disk is back.
+  LK_ASSERT_OK(MakeFolders(paths_.lower_folder));
+  ASSERT_NO_FATAL_FAILURE(WriteVolume(kVolume));
+  const VolumeFacts facts = volume->Look();
+  EXPECT_EQ(facts.file, VolumeFacts::File::kThere);
+  EXPECT_EQ(facts.volume_id, kVolume);
+  EXPECT_EQ(facts.deks.size(), 1u);
+  EXPECT_FALSE(facts.open || facts.mounted || facts.daemon);
+}
+
+TEST_F(VolumeFolderTest, WhoseKeyFileCannotBeReadIsNotTakenForEmpty) {
+  const auto volume = AfterARestart();
+  for (const char* text : {"", "{", "{\"format\":99}"}) {
+    LK_ASSERT_OK(WriteFileAtomically(InFolder(kVolumeFileName), text));
+    EXPECT_EQ(volume->Look().file, VolumeFacts::File::kUnreadable) << text;
+    EXPECT_FALSE(volume->Look().file_error.empty());
+    EXPECT_FALSE(volume->EraseKeys(kVolume).ok()) << "whose keys they are is not known";
+  }
+  std::filesystem::remove(InFolder(kVolumeFileName));
+  std::filesystem::create_directory(InFolder(kVolumeFileName));
+  EXPECT_EQ(volume->Look().file, VolumeFacts::File::kUnreadable);
+  // Something else where the folder belongs.
+  std::filesystem::remove_all(paths_.lower_folder);
+  LK_ASSERT_OK(WriteFileAtomically(paths_.lower_folder, "a file"));
+  EXPECT_EQ(volume->Look().file, VolumeFacts::File::kUnreadable);
+}
+
 TEST_F(VolumeFolderTest, IsMountedOnAFolderThatOnlyRootCanHaveWrittenTo) {
   LK_ASSERT_OK(MakeMountPoint(paths_.mount_point));
   struct stat st{};
