@@ -56,8 +56,8 @@ TEST_F(AdminTest, EmulatorCommandsPrintForPeopleAndJsonForPrograms) {
   server_.On("POST /_admin/roles/untrust", R"({"arn":"arn:aws:iam::2:role/r","trusted":false})");
   EXPECT_THAT(RunWords(words).out, HasSubstr("nobody"));
   server_.On("GET /_admin/state", R"({"time":"now"})");
-  EXPECT_EQ(RunWords({"kms-emulator", "state", "--emulator", server_.url()}).out, "{\"time\":\"now\"}\n") << "scripts read it so";
-  EXPECT_EQ(RunWords({"kms-emulator", "state", "-o", "table", "--emulator", server_.url()}).out, "time:  now\n");
+  EXPECT_EQ(RunWords({"kms-emulator", "state", "-o", "json", "--emulator", server_.url()}).out, "{\"time\":\"now\"}\n");
+  EXPECT_EQ(RunWords({"kms-emulator", "state", "--emulator", server_.url()}).out, "time:  now\n");
   std::vector<std::string> as_json = words;
   as_json.insert(as_json.end(), {"-o", "json"});
   EXPECT_EQ(RunWords(as_json).out, "{\"arn\":\"arn:aws:iam::2:role/r\",\"trusted\":false}\n");

@@ -108,25 +108,17 @@ std::vector<CommandOption> ConnectionOptions(Args* args) {
           OutputOption(&args->output)};
 }
 
-// For commands whose answer scripts read without asking for JSON.
-std::shared_ptr<Args> ForScripts() {
-  auto args = std::make_shared<Args>();
-  args->output = "json";
-  return args;
-}
-
 Command KeyCommand(const std::shared_ptr<Args>& args, const std::vector<CommandOption>& connection) {
   const CommandOption key = {.names = "key", .help = "ARN, id or alias of the key", .target = &args->key, .required = true};
-  const std::shared_ptr<Args> for_scripts = ForScripts();
   Command group{.name = "key", .summary = "what an owner does to a key in AWS: create, disable, enable, delete, rotate"};
   group.children.push_back({.name = "create",
                             .summary = "a new symmetric key",
                             .examples = {"latchkey kms-emulator key create --region eu-central-1 --alias alias/reports"},
-                            .options = Plus({{.names = "--account", .help = "account that owns it", .target = &for_scripts->account},
-                                             {.names = "--region", .help = "its region", .target = &for_scripts->region},
-                                             {.names = "--alias", .help = "its alias, alias/…", .target = &for_scripts->alias}},
-                                            ConnectionOptions(for_scripts.get())),
-                            .run = Calling(for_scripts, DescribeEmulatorKey, [](const EmulatorAdminClient& c, const Args& a) {
+                            .options = Plus({{.names = "--account", .help = "account that owns it", .target = &args->account},
+                                             {.names = "--region", .help = "its region", .target = &args->region},
+                                             {.names = "--alias", .help = "its alias, alias/…", .target = &args->alias}},
+                                            connection),
+                            .run = Calling(args, DescribeEmulatorKey, [](const EmulatorAdminClient& c, const Args& a) {
                               return c.CreateKey(a.account, a.region, a.alias);
                             })});
   group.children.push_back(
@@ -272,7 +264,6 @@ Command CloudCommand(const std::shared_ptr<Args>& args, const std::vector<Comman
 Command KmsEmulatorCommand() {
   auto args = std::make_shared<Args>();
   const std::vector<CommandOption> connection = ConnectionOptions(args.get());
-  const std::shared_ptr<Args> for_scripts = ForScripts();
   const CommandOption principal = {.names = "principal", .help = "ARN of the user or role", .target = &args->principal, .required = true};
   const CommandOption one_key = {.names = "--key", .help = "this key only (default: every key)", .target = &args->key};
   Command group{
@@ -325,9 +316,9 @@ Command KmsEmulatorCommand() {
   group.children.push_back(
       {.name = "state",
        .summary = "what it holds: accounts, users, roles, keys; no secrets",
-       .examples = {"latchkey kms-emulator state -o table"},
-       .options = ConnectionOptions(for_scripts.get()),
-       .run = Calling(for_scripts, DescribeEmulatorState, [](const EmulatorAdminClient& c, const Args&) { return c.State(); })});
+       .examples = {"latchkey kms-emulator state"},
+       .options = connection,
+       .run = Calling(args, DescribeEmulatorState, [](const EmulatorAdminClient& c, const Args&) { return c.State(); })});
   group.children.push_back(
       {.name = "calls",
        .summary = "what was asked of it, and by whom",

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -17,6 +18,8 @@
 #include "keys/kek.h"
 #include "keys/lease_keeper.h"
 #include "keys/volume_file.h"
+#include "kms/kms.h"
+#include "protocol/failure_class.h"
 #include "volume/client.h"
 
 namespace latchkey {
@@ -59,6 +62,14 @@ absl::StatusOr<WrappedKek> RecordFor(const VolumeFile& file, const RootKey& root
   return FailedPrecondition("this volume is under ", named, ", not under ", RootText(root));
 }
 
+// With the class of a KMS failure, and where a person finds out what to do about it.
+absl::Status Explained(const absl::Status& status) {
+  const std::optional<FailureClass> failure = FailureClassOf(status);
+  if (!failure) return status;
+  return absl::Status(status.code(), absl::StrCat(status.message(), " (", ToAbsl(FailureClassName(*failure)),
+                                                  "; `latchkey keys test` with the same key and options says what to do)"));
+}
+
 VolumeDaemonOptions DaemonOptions(const std::string& folder, const std::string& mount_point) {
   std::error_code ignored;
   return {.program = std::filesystem::read_symlink("/proc/self/exe", ignored).string(),
@@ -84,7 +95,9 @@ absl::Status Serve(const Args& args, const std::string& folder, const std::strin
   Clock& clock = Clock::Real();
   const absl::Duration grace = absl::Seconds(args.grace);
   const absl::Duration asked_at = clock.BootTime();
-  ASSIGN_OR_RETURN(Kek kek, UnwrapKek(kms, record, root, {}));
+  absl::StatusOr<Kek> unwrapped = UnwrapKek(kms, record, root, {});
+  if (!unwrapped.ok()) return Explained(unwrapped.status());
+  Kek kek = *std::move(unwrapped);
   RETURN_IF_ERROR(StartVolumeDaemon(options).status());
   const VolumeClient client(options.control_socket);
   auto opened =
@@ -104,14 +117,18 @@ absl::Status Serve(const Args& args, const std::string& folder, const std::strin
     LeaseKeeper::Outcome outcome = keeper.Check([&](const KmsCall& call) { return UnwrapKek(kms, record, root, call); });
     if (outcome.kind == LeaseKeeper::Outcome::kRenew) {
       const absl::Status renewed = client.Renew(*outcome.kek, outcome.asked_at, grace);
-      if (!renewed.ok()) std::fprintf(stderr, "the lease was not renewed: %s\n", Printable(FromAbsl(renewed.message())).c_str());
+      // Where somebody's `volume seal` came in between, the next look says so.
+      const auto now = client.Status();
+      if (!renewed.ok() && now.ok() && now->state == VolumeState::kOpen) {
+        std::fprintf(stderr, "the lease was not renewed: %s\n", Printable(FromAbsl(renewed.message())).c_str());
+      }
     } else if (!outcome.status.ok()) {
       std::fprintf(stderr, "%s: the KMS: %s\n", latchkey::FormatTime(clock.Now()).c_str(),
                    Printable(FromAbsl(outcome.status.message())).c_str());
     }
     if (outcome.kind == LeaseKeeper::Outcome::kSeal) {
       RETURN_IF_ERROR(client.Seal("KMS_REFUSED", absl::Seconds(60)));
-      return Prefixed(outcome.status, "sealed: the KMS refuses the key");
+      return Explained(Prefixed(outcome.status, "sealed: the KMS refuses the key"));
     }
   }
   WaitForStopSignal();
@@ -131,8 +148,9 @@ absl::Status Create(const Args& args) {
   const std::string volume_id = NewUuid(Random::System());
   // A volume of its own belongs to no cluster: its id stands for one.
   const KekContext context{.organization = "standalone", .cluster = volume_id, .region = "standalone", .generation = 1};
-  ASSIGN_OR_RETURN(const WrappedKek record, MintKek(kms, root, context, nullptr, Random::System(), Clock::Real()));
-  return Serve(args, folder, mount_point, volume_id, record, root, kms);
+  const absl::StatusOr<WrappedKek> record = MintKek(kms, root, context, nullptr, Random::System(), Clock::Real());
+  if (!record.ok()) return Explained(record.status());
+  return Serve(args, folder, mount_point, volume_id, *record, root, kms);
 }
 
 absl::Status Mount(const Args& args) {

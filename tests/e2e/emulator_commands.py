@@ -58,7 +58,7 @@ class EmulatorCommands:
         return json.loads(self.stack.latchkey("kms-emulator", "calls", "--since", str(since), "-o", "json", show=False))
 
     def state(self):
-        return json.loads(self.stack.latchkey("kms-emulator", "state", show=False))
+        return json.loads(self.stack.latchkey("kms-emulator", "state", "-o", "json", show=False))
 
     def key_state(self, key):
         return next(k["KeyState"] for k in self.state()["keys"] if k["Arn"] == key)
@@ -73,7 +73,7 @@ class EmulatorCommands:
 
     def keys(self):
         self.screen.step(2, "Keys: made, rotated, to be deleted and kept after all")
-        made = json.loads(self.emulator("key", "create", "--alias", "alias/another"))["Arn"]
+        made = json.loads(self.emulator("key", "create", "--alias", "alias/another", "-o", "json"))["Arn"]
         before = next(s for s in self.expect(made, "OK", "a new key works")[0]["steps"] if s["step"] == "describe")
         self.emulator("key", "rotate", "alias/another")
         after = next(s for s in self.expect(made, "OK", "with new material it works, too")[0]["steps"] if s["step"] == "describe")

@@ -132,7 +132,7 @@ class ProvokedStack(PlantedStack):
         bad = [f"{k}: {v}" for k, v in outcomes.items() if (v == 0) != (k in good)]
         self.stack.check(not bad, f"{len(outcomes)} tests of keys in {len(self.keys)} kinds of KMS: right credentials work; wrong, broken ones and faults fail" + "; ".join(bad))
         self.run("emulator's calls", "kms-emulator", "calls", "--since", "0", "-o", "json", ok=True)
-        self.run("emulator's state", "kms-emulator", "state", ok=True)
+        self.run("emulator's state", "kms-emulator", "state", "-o", "json", ok=True)
 
     def faults(self, kind):
         """What the KMS does to its answers: nonsense, halves, and errors that quote what it was sent, as it was sent."""

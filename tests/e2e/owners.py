@@ -132,7 +132,7 @@ class Aws(Emulated):
 
     def _other_key(self):
         """A key of the owner's that can encrypt nothing."""
-        answer = self.stack.kms("cloud", "aws", "keys", "account=" + self.key.split(":")[4], "region=us-east-1", "alias=owner-mac", "key_usage=GENERATE_VERIFY_MAC", "key_spec=HMAC_256")
+        answer = self.stack.kms("cloud", "aws", "keys", "account=" + self.key.split(":")[4], "region=us-east-1", "alias=owner-mac", "key_usage=GENERATE_VERIFY_MAC", "key_spec=HMAC_256", "-o", "json")
         return json.loads(answer)["Arn"]
 
     def refusals(self):

@@ -109,7 +109,7 @@ class VolumeAlone:
         self.use_credentials("aws-credentials")
         self.refused(self.as_role(self.other_key), "another key of the owner", f"this volume is under AWS_KMS {self.key} as {self.role}, not under AWS_KMS {self.other_key}")
         self.stack.kms("key", "disable", self.key)
-        self.refused(self.as_role(), "the key is disabled", self.key, "is disabled")
+        self.refused(self.as_role(), "the key is disabled, which it says with its class and where to read what to do", self.key, "is disabled", "(DISABLED; `latchkey keys test`")
         self.stack.kms("key", "enable", self.key)
         command = self.open(self.as_role())
         self.check_marker(marker)
@@ -126,7 +126,7 @@ class VolumeAlone:
     def as_caller(self, number, marker):
         self.screen.step(number, "The owner with rights of their own, without the role that lets the hosts in")
         account = self.key.split(":")[4]
-        made = json.loads(self.stack.kms("cloud", "aws", "users", f"account={account}", "name=owner"))
+        made = json.loads(self.stack.kms("cloud", "aws", "users", f"account={account}", "name=owner", "-o", "json"))
         credentials = self.home / "owner-credentials"
         credentials.touch(mode=0o600)
         credentials.write_text(f"[default]\naws_access_key_id = {made['access_key_id']}\naws_secret_access_key = {made['secret_access_key']}\n", encoding="utf-8")
