@@ -73,7 +73,7 @@ TEST_F(HostAgentTest, AServerRestoredFromAnOldCopyDoesNotUndoARevocation) {
   DesiredNode without_mark = old_copy;
   without_mark.generation = 7;
   Publish({without_mark});
-  EXPECT_TRUE(ReportsProblem(kNodeA, "GENERATION_BEHIND")) << seen_;
+  EXPECT_TRUE(ReportsProblem(kNodeA, "GENERATION_BEHIND: the server has lost the revocation")) << seen_;
   agent_->Stop();
   EXPECT_THAT(DaemonCalls(), IsEmpty());
   EXPECT_EQ(Snapshot(Nodes()), state);

@@ -32,8 +32,6 @@ class ThreadedNodeRunner : public NodeRunner {
             *options_.config, record_, options_.volume, [this] { return Store(); }, options_.prepare_engine, *options_.random),
         retries_(*options_.clock, *options_.random) {
     shared_record_ = record_;
-    stored_generation_ = record_.highest_generation;
-    stored_mark_ = record_.revoked_mark;
     observed_.node_id = record_.node_id;
     thread_ = std::thread([this] { Loop(); });
   }
@@ -171,10 +169,6 @@ class ThreadedNodeRunner : public NodeRunner {
     const absl::Status stored = StoreNodeRecord(options_.record_path, record_);
     store_failed_ = !stored.ok();
     if (store_failed_) Log(LogLevel::kError, "the node's record was not written", {{"node", record_.node_id}, {"error", Text(stored)}});
-    if (stored.ok()) {
-      stored_generation_ = record_.highest_generation;
-      stored_mark_ = record_.revoked_mark;
-    }
     const std::lock_guard lock(shared_mutex_);
     shared_record_ = record_;
     return stored.ok();
@@ -433,12 +427,13 @@ class ThreadedNodeRunner : public NodeRunner {
     ObservedNode observed;
     observed.node_id = record_.node_id;
     // Told only when the database is complete as well: from then on the server's word makes a missing one a loss, not a beginning.
-    if (record_.engine_initialised) observed.volume_id = record_.volume_id;
-    // Nothing counts as taken in that a crash would undo: a database that was called revoked would be opened again by the order before.
+    if (record_.engine_initialised && !store_failed_) observed.volume_id = record_.volume_id;
+    // Nothing counts as done that a crash would undo: a database that was called revoked would be opened again by the order before. What
+    // was heard is told even so: a server that was restored from an old copy must not issue less.
     if (decision.applied && refused_.empty() && !store_failed_) applied_generation_ = record_.highest_generation;
     observed.applied_generation = applied_generation_;
-    observed.highest_generation = stored_generation_;
-    observed.revoked_mark = stored_mark_;
+    observed.highest_generation = record_.highest_generation;
+    observed.revoked_mark = record_.revoked_mark;
     observed.volume = VolumeStateOf(in, under_way);
     observed.volume_revision = in.volume.revision;
     observed.deks = in.volume.deks;
@@ -487,8 +482,6 @@ class ThreadedNodeRunner : public NodeRunner {
   RootKeyFacts last_facts_;
   absl::Duration next_probe_;
   int64_t applied_generation_ = 0, mint_order_ = 0;
-  int64_t stored_generation_ = 0;  // of the record on disk, like the mark
-  bool stored_mark_ = false;
 
   mutable std::mutex shared_mutex_;
   ObservedNode observed_;

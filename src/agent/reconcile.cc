@@ -236,7 +236,7 @@ void KeepOpen(const Inputs& in, Decision& out) {
     out.action = Action::kStartEngine;
   } else if (in.record.engine_initialised) {
     if (out.problem.empty()) out.problem = "ENGINE_DATA_MISSING: the volume is there, but its data folder is empty";
-  } else if (!in.stray) {
+  } else if (!in.stray && !in.unheard) {
     out.action = Action::kInitialiseEngine;
   }
 }

@@ -36,6 +36,8 @@ absl::Status SealNode(const AgentConfig& config, const std::optional<UserIds>& u
     return StoreNodeRecord(paths.record, *record);
   }
   if (facts.mounted) return volume->CleanUp(engine_id);
+  // Nothing to seal is to be seen; but a damaged record cannot say whether a database of it runs elsewhere.
+  if (!record.ok() && !absl::IsNotFound(record.status())) return record.status();
   return stopped;
 }
 

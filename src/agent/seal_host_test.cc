@@ -75,6 +75,14 @@ TEST_F(SealHostTest, SealsOverADatabaseThatItDoesNotKnowHowToStop) {
   EXPECT_TRUE(sealed_);
 }
 
+TEST_F(SealHostTest, SaysThatARecordIsDamagedWhereItSeesNothingToSeal) {
+  LeaveNode(kNodeA, kVolumeA);
+  LK_ASSERT_OK(WriteFileAtomically(RecordOf(kNodeA), "{"));
+  EXPECT_FALSE(SealHost(config_).ok()) << "a database of it could run where nobody looked";
+  std::filesystem::remove(RecordOf(kNodeA));
+  LK_EXPECT_OK(SealHost(config_)) << "without a record there was none";
+}
+
 TEST_F(SealHostTest, TouchesNothingWhereNothingIsOpen) {
   LeaveNode(kNodeA, kVolumeA);
   const auto data = Snapshot(config_.data_dir);

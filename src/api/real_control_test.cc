@@ -162,8 +162,9 @@ TEST_F(RealControlTest, WhileAClusterIsLockedSomeChangesWaitAndSomeDoNot) {
   const std::string cluster = RunningCluster();
   ASSERT_EQ(Change("POST", cluster, Specs("first")).status, 200);
   ASSERT_EQ(Status(cluster, "state"), "LOCKED");
+  EXPECT_EQ(Ask("PATCH", cluster, R"({"delete_protection":"ENABLED"})").status, 200) << "what protects never waits";
   const std::string before = Ask("GET", cluster).body;
-  for (const auto& [method, path, body] : std::vector<std::array<std::string, 3>>{{"PATCH", cluster, R"({"delete_protection":"ENABLED"})"},
+  for (const auto& [method, path, body] : std::vector<std::array<std::string, 3>>{{"PATCH", cluster, R"({"delete_protection":"DISABLED"})"},
                                                                                   {"POST", cluster + "/cmek", Specs("second")}}) {
     const HttpResponse busy = Ask(method, path, body);
     EXPECT_EQ(busy.status, 503) << method << " " << busy.body;
@@ -173,7 +174,7 @@ TEST_F(RealControlTest, WhileAClusterIsLockedSomeChangesWaitAndSomeDoNot) {
   }
   EXPECT_EQ(Ask("GET", cluster).body, before);
   // What is so already, and what takes the place of the change under way.
-  EXPECT_EQ(Ask("PATCH", cluster, R"({"delete_protection":"DISABLED"})").status, 200);
+  EXPECT_EQ(Ask("PATCH", cluster, R"({"delete_protection":"ENABLED"})").status, 200);
   EXPECT_EQ(Ask("POST", cluster + "/cmek", Specs("first")).status, 200);
   EXPECT_EQ(Ask("PATCH", cluster + "/cmek", R"({"action":"RESTORE"})").status, 200) << "nothing is revoked, so nothing is to be done";
   EXPECT_EQ(Status(cluster, "state"), "LOCKED");
@@ -181,6 +182,7 @@ TEST_F(RealControlTest, WhileAClusterIsLockedSomeChangesWaitAndSomeDoNot) {
   EXPECT_EQ(Status(cluster, "state"), "LOCKED");
   EXPECT_EQ(Ask("PATCH", cluster + "/cmek", R"({"action":"REVOKE"})").status, 200);
   EXPECT_EQ(Status(cluster, "state"), "CREATED");
+  EXPECT_EQ(Ask("PATCH", cluster, R"({"delete_protection":"DISABLED"})").status, 200);
   EXPECT_EQ(Ask("PATCH", cluster, R"({"delete_protection":"ENABLED"})").status, 200);
   LK_ASSERT_OK(host_->Settle());
   EXPECT_EQ(Status(cluster + "/cmek"), "REVOKED");

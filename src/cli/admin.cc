@@ -49,7 +49,7 @@ std::string AgentRemarks(const json::object& list) {
     for (const json::value& name : ArrayOf(v.get_object(), "strays")) {
       if (name.is_string()) strays += (strays.empty() ? "" : ", ") + std::string(name.get_string());
     }
-    if (!strays.empty()) out += Printable(host + ": left as they are: node folders that the server never named: " + strays) + "\n";
+    if (!strays.empty()) out += Printable(host + ": left as they are: nodes that the server does not name: " + strays) + "\n";
     for (const json::value& warning : ArrayOf(v.get_object(), "warnings")) {
       if (warning.is_string()) out += Printable(host + ": WARNING: " + std::string(warning.get_string())) + "\n";
     }
@@ -119,13 +119,12 @@ Command AgentsCommand() {
   auto args = std::make_shared<Args>();
   const std::vector<CommandOption> api = ApiOptionList(&args->api);
   Command group{.name = "agents", .summary = "the hosts that joined: list and remove them, let new ones join"};
-  group.children.push_back(
-      {.name = "list",
-       .summary = "hosts, their regions and when they were last heard of",
-       .details = "Below the table: what a host warns of, and folders of nodes that it has and the server never named.",
-       .examples = {"latchkey agents list"},
-       .options = api,
-       .run = [args] { return ListAgents(*args); }});
+  group.children.push_back({.name = "list",
+                            .summary = "hosts, their regions and when they were last heard of",
+                            .details = "Below the table: what a host warns of, and nodes that it has and the server does not name.",
+                            .examples = {"latchkey agents list"},
+                            .options = api,
+                            .run = [args] { return ListAgents(*args); }});
   group.children.push_back({.name = "token",
                             .summary = "a token that lets one host join, within an hour",
                             .examples = {"latchkey agents token"},

@@ -34,7 +34,7 @@ TEST_F(AdminTest, AgentsListShowsStrayFoldersAndWarningsWhereThereAreSome) {
   EXPECT_EQ(Run({"agents", "list"}).out, table);
   server_.On("GET /api/v1/latchkey/agents", start + R"(,"strays":["node-7","no\u001bde"],"warnings":["swap is on"]}]})");
   EXPECT_EQ(Run({"agents", "list"}).out,
-            table + "\ndb1: left as they are: node folders that the server never named: node-7, no?de\ndb1: WARNING: swap is on\n");
+            table + "\ndb1: left as they are: nodes that the server does not name: node-7, no?de\ndb1: WARNING: swap is on\n");
   EXPECT_THAT(Run({"agents", "list", "-o", "json"}).out, HasSubstr(R"("strays":["node-7")"));
 }
 

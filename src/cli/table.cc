@@ -6,6 +6,8 @@
 #include <array>
 #include <cstdint>
 
+#include "base/utf8.h"
+
 namespace latchkey {
 namespace {
 
@@ -26,7 +28,9 @@ void AppendLine(std::string& out, const std::vector<std::string>& cells, const s
 
 }  // namespace
 
-std::string Printable(std::string_view text) {
+std::string Printable(std::string_view raw) {
+  // A lone byte 0x9b is ESC [ to a terminal of eight bits.
+  const std::string text = CutUtf8(raw, raw.size());
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {

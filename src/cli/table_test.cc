@@ -18,7 +18,10 @@ TEST(TableTest, ShowsControlCharactersFromOutsideAsQuestionMarks) {
   EXPECT_EQ(RenderFacts({{"name", "a\rb"}}), "name:  a?b\n");
   EXPECT_EQ(Printable("a\xc2\x9b"
                       "2J\xc2\xa0µ\xc2"),
-            "a?2J\xc2\xa0µ\xc2");
+            "a?2J\xc2\xa0µ?");
+  EXPECT_EQ(Printable("a\x9b"
+                      "2J\xff\xc3)"),
+            "a?2J?\?)");
 }
 
 TEST(TableTest, CutsLinesByCharacters) {

@@ -132,10 +132,9 @@ class Service : public ClusterService {
       if (model.deleted()) return NoSuchCluster(id);
       if (model.row.delete_protection == word) return absl::OkStatus();
       const ClusterStatus now = DeriveCluster(model, core_.Derive(model));
-      // A creation that never ends (its host is gone) could not be deleted if its protection could not be lifted. Other changes can be
-      // revoked, and under a revocation nothing is busy.
-      const bool lifts_from_creation = !enabled && now.state == "CREATING";
-      if (now.busy && !lifts_from_creation) return Busy(now);
+      // What protects is never refused: delete is not, either. A creation that never ends (its host is gone) could not be deleted if its
+      // protection could not be lifted. Other changes can be revoked, and under a revocation nothing is busy.
+      if (!enabled && now.busy && now.state != "CREATING") return Busy(now);
       RETURN_IF_ERROR(Clusters(tx).SetDeleteProtection(id, word, core_.Now()));
       return core_.Audit(tx, caller, "CLUSTER_UPDATE", &model.row, payload);
     });

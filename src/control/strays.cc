@@ -38,7 +38,10 @@ void Strays::Add(const ObservedNode& observed) {
 void Strays::Keep(AgentRow& agent) const {
   std::string text = json::serialize(json::array(ids_.begin(), ids_.end()));
   if (text == agent.strays) return;
+  const bool had_some = !StraysOf(agent).empty();
   agent.strays = std::move(text);
+  // A host could send others each time.
+  if (had_some != ids_.empty()) return;
   Log(ids_.empty() ? LogLevel::kInfo : LogLevel::kWarning, ids_.empty() ? "a host has no stray nodes any more" : "a host has stray nodes",
       {{"host", agent.hostname}, {"agent", agent.id}, {"nodes", agent.strays}});
 }

@@ -17,7 +17,7 @@ class Strays {
  public:
   // `observed` is a node that the server does not name on this host. It counts if there is anything of it.
   void Add(const ObservedNode& observed);
-  // Puts them in the place of what the row had. Strays come with every report, so only a change is logged.
+  // Puts them in the place of what the row had. Logged is when a host begins and ceases to have some.
   void Keep(AgentRow& agent) const;
 
  private:

@@ -103,6 +103,7 @@ EmulatorAdmin::Result EmulatorAdmin::SetKeyState(const Body& body) {
     key->materials.push_back(emulator::NewMaterial(emulator_.Now(), "", *emulator_.options_.random));
   }
   key->state = state;
+  key->deletion_date.reset();
   // There are no replicas here, so nothing ends this state by itself; the window that would follow is the service's default.
   key->deletion_days = state == "PendingReplicaDeletion" ? 30 : 0;
   return Shown(*key);

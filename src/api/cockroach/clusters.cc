@@ -50,9 +50,10 @@ bool AsksForNothing(const json::value& value) {
     case json::kind::string:
       return value.get_string().empty();
     case json::kind::array:
-      return value.get_array().empty();
+      return std::all_of(value.get_array().begin(), value.get_array().end(), AsksForNothing);
     case json::kind::object:
-      return value.get_object().empty();
+      return std::all_of(value.get_object().begin(), value.get_object().end(),
+                         [](const auto& entry) { return AsksForNothing(entry.value()); });
   }
   return false;
 }

@@ -50,7 +50,7 @@ TEST_F(ApiTest, FieldsOfNewerClientsAreLeftAloneWhenTheyAskForNothing) {
       Ask("POST", "/clusters",
           R"({"name":"orders-db","provider":"GCP","new":null,"spec":{"parent_id":"root","labels":{"team":"a"},"newer":[],
           "dedicated":{"region_nodes":{"us-east-1":1},"cockroach_version":"","cidr_range":"","region_machine_specs":{},
-              "supports_cluster_virtualization":false,"restrict_egress_traffic":false,"from_the_future":{},"count":0,"share":0.0,
+              "supports_cluster_virtualization":false,"restrict_egress_traffic":false,"from_the_future":{"enabled":false,"list":[{},{"size":0}]},"count":0,"share":0.0,
               "hardware":{"storage_gib":35,"word":"","machine_spec":{"num_virtual_cpus":4,"gpu":false}}}}})");
   EXPECT_EQ(response.status, 200) << response.body;
   EXPECT_EQ(control_.fake_clusters.last_created.labels.at("team"), "a");
