@@ -35,9 +35,10 @@ absl::Status SealNode(const AgentConfig& config, const std::optional<UserIds>& u
     record->seal_reason = "HOST_STOPPED";
     return StoreNodeRecord(paths.record, *record);
   }
-  if (facts.mounted) return volume->CleanUp(engine_id);
-  // Nothing to seal is to be seen; but a damaged record cannot say whether a database of it runs elsewhere.
-  if (!record.ok() && !absl::IsNotFound(record.status())) return record.status();
+  // A dead mount's clean-up ends the database that was found, stubborn or not.
+  if (facts.mounted) stopped = volume->CleanUp(engine_id);
+  // Without a daemon to ask, a damaged record cannot say whether a database of it runs elsewhere.
+  if (stopped.ok() && !record.ok() && !absl::IsNotFound(record.status())) return record.status();
   return stopped;
 }
 

@@ -117,9 +117,10 @@ absl::Status Serve(const Args& args, const std::string& folder, const std::strin
     LeaseKeeper::Outcome outcome = keeper.Check([&](const KmsCall& call) { return UnwrapKek(kms, record, root, call); });
     if (outcome.kind == LeaseKeeper::Outcome::kRenew) {
       const absl::Status renewed = client.Renew(*outcome.kek, outcome.asked_at, grace);
+      if (renewed.ok()) continue;
       // Where somebody's `volume seal` came in between, the next look says so.
       const auto now = client.Status();
-      if (!renewed.ok() && now.ok() && now->state == VolumeState::kOpen) {
+      if (now.ok() && now->state == VolumeState::kOpen) {
         std::fprintf(stderr, "the lease was not renewed: %s\n", Printable(FromAbsl(renewed.message())).c_str());
       }
     } else if (!outcome.status.ok()) {

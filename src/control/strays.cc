@@ -38,11 +38,11 @@ void Strays::Add(const ObservedNode& observed) {
 void Strays::Keep(AgentRow& agent) const {
   std::string text = json::serialize(json::array(ids_.begin(), ids_.end()));
   if (text == agent.strays) return;
-  const bool had_some = !StraysOf(agent).empty();
+  const bool had_some = !StraysOf(agent).empty(), has_some = !ids_.empty();
   agent.strays = std::move(text);
-  // A host could send others each time.
-  if (had_some != ids_.empty()) return;
-  Log(ids_.empty() ? LogLevel::kInfo : LogLevel::kWarning, ids_.empty() ? "a host has no stray nodes any more" : "a host has stray nodes",
+  // Not each change: a host could send others every time.
+  if (has_some == had_some) return;
+  Log(has_some ? LogLevel::kWarning : LogLevel::kInfo, has_some ? "a host has stray nodes" : "a host has no stray nodes any more",
       {{"host", agent.hostname}, {"agent", agent.id}, {"nodes", agent.strays}});
 }
 
