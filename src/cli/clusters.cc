@@ -1,10 +1,8 @@
 #include <cstdio>
-#include <optional>
 
 #include "base/status.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
-#include "cli/deletion.h"
 #include "cli/node_rows.h"
 #include "cli/table.h"
 #include "cli/wait.h"
@@ -121,19 +119,31 @@ absl::Status Create(const Args& args) {
   return Show(args, cluster);
 }
 
+// Whether no host has data of a deleted cluster any more. FailedPrecondition when one was removed that never said so: nobody will.
+absl::StatusOr<bool> DataIsGone(const ApiClient& client, const std::string& id, std::string& progress) {
+  ASSIGN_OR_RETURN(const json::object nodes, client.Get("/api/v1/latchkey/clusters/" + id + "/nodes"));
+  std::string left;
+  for (const json::value& v : ArrayOf(nodes, "nodes")) {
+    if (!v.is_object()) continue;
+    const json::object& node = v.get_object();
+    const std::string problem = TextOf(node, "problem");
+    const std::string words = TextOf(node, "name") + " on " + TextOf(node, "host") + (problem.empty() ? "" : ": " + problem);
+    if (problem.starts_with("HOST_REMOVED")) return FailedPrecondition("data may be left: ", words);
+    left += (left.empty() ? "" : ", ") + words;
+  }
+  progress = "DELETED" + (left.empty() ? "" : ", data left: " + left);
+  return left.empty();
+}
+
 absl::Status Delete(const Args& args) {
   if (!args.yes) return InvalidArgument("deleting is final: the data of '", args.cluster, "' is gone for good. Say --yes");
   ASSIGN_OR_RETURN(const ApiClient client, ApiClient::Create(args.api));
   ASSIGN_OR_RETURN(const json::object found, client.FindCluster(args.cluster));
   const std::string id = TextOf(found, "id");
-  std::optional<Deletion> deletion;
-  if (args.wait) {
-    ASSIGN_OR_RETURN(deletion, Deletion::Expect(client, id));
-  }
   ASSIGN_OR_RETURN(const json::object cluster, client.Send("DELETE", "/api/v1/clusters/" + id, nullptr));
-  if (deletion) {
+  if (args.wait) {
     const absl::Status status = WaitUntil({.timeout = absl::Seconds(args.timeout_seconds)},
-                                          [&](std::string& progress) { return deletion->Look(client, progress); });
+                                          [&](std::string& progress) { return DataIsGone(client, id, progress); });
     // By then its name finds nothing any more.
     if (!status.ok()) return Prefixed(status, absl::StrCat("'", args.cluster, "' is being deleted; wait on with its id ", id));
   }

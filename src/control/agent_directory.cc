@@ -94,7 +94,7 @@ HostFacts AgentDirectory::Facts(const std::string& id) const {
   std::lock_guard lock(mutex_);
   const auto it = agents_.find(id);
   if (it == agents_.end()) return {};
-  return {it->second.row.hostname, it->second.row.advertise_host, it->second.row.last_heard};
+  return {it->second.row.hostname, it->second.row.advertise_host, it->second.row.last_heard, it->second.row.removed_at.has_value()};
 }
 
 std::set<std::string> AgentDirectory::RegionNames() const {

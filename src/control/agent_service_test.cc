@@ -172,7 +172,14 @@ TEST_F(AgentTest, AHostWithNodesIsNotRemoved) {
   const std::string id = Running(*host);
   EXPECT_THAT(control_->agents().Remove(caller_, host->agent_id()), StatusIs(absl::StatusCode::kFailedPrecondition));
   LK_ASSERT_OK(control_->clusters().Delete(caller_, id));
+  EXPECT_EQ((*control_->clusters().Nodes(id, ""))[0].problem, "");
   LK_EXPECT_OK(control_->agents().Remove(caller_, host->agent_id()));
+  // Nobody will say any more that the data is gone.
+  Reopen();
+  const auto left = control_->clusters().Nodes(id, "");
+  LK_ASSERT_OK(left);
+  ASSERT_THAT(*left, SizeIs(1));
+  EXPECT_THAT((*left)[0].problem, HasSubstr("HOST_REMOVED"));
 }
 
 TEST_F(AgentTest, APollIsHeldUntilThereIsSomethingToDo) {

@@ -146,7 +146,7 @@ class Service : public ClusterService {
   }
 
   absl::StatusOr<std::vector<NodeView>> Nodes(const std::string& id, const std::string& region) override {
-    ASSIGN_OR_RETURN(const auto model, LiveCluster(core_, id));
+    ASSIGN_OR_RETURN(const auto model, core_.snapshots->Get(id));
     return MakeNodeViews(core_, *model, region);
   }
 

@@ -132,8 +132,10 @@ TEST_F(ClusterTest, DeletingIsFinalAndTheHostIsToldUntilTheVolumeIsGone) {
   EXPECT_EQ(host->only_desired().volume_id, host->only().volume_id);
   LK_ASSERT_OK(host->Sync());
   EXPECT_THAT(host->desired(), SizeIs(1)) << "silence is no deletion";
+  EXPECT_THAT(*control_->clusters().Nodes(id, ""), SizeIs(1)) << "its data is still there";
   LK_ASSERT_OK(host->Settle());
   EXPECT_EQ(host->only().volume, VolumeState::kDeleted);
+  EXPECT_THAT(*control_->clusters().Nodes(id, ""), IsEmpty());
   EXPECT_THAT(host->desired(), IsEmpty());
   LK_EXPECT_OK(control_->clusters().Delete(caller_, id));
   EXPECT_THAT(AuditOf("CLUSTER_DELETE"), SizeIs(1));
@@ -151,6 +153,7 @@ TEST_F(ClusterTest, DeletingSupersedesWhateverIsUnderWay) {
   LK_ASSERT_OK(control_->clusters().Delete(caller_, cluster->id));
   LK_ASSERT_OK(host->Sync());
   EXPECT_THAT(host->desired(), IsEmpty()) << "it was never told of the node";
+  EXPECT_THAT(*control_->clusters().Nodes(cluster->id, ""), IsEmpty());
 }
 
 TEST_F(ClusterTest, AProtectedClusterIsNotDeletedUntilItsProtectionIsTakenAway) {

@@ -101,12 +101,12 @@ absl::Status CatchUp(Core& core, Transaction& tx, ClusterModel& cluster, RegionM
                     {{"region", region.row.name}, {"host", agent.hostname}, {"generation", own}, {"seen", observed.highest_generation}});
 }
 
+}  // namespace
+
 bool IsGone(const ClusterModel& cluster, const RegionModel& region, const NodeModel& node, const ObservedNode& observed) {
   if (!cluster.deleted() || observed.applied_generation < region.row.change_generation) return false;
   return observed.volume == VolumeState::kDeleted || (observed.volume == VolumeState::kNone && node.row.volume_id.empty());
 }
-
-}  // namespace
 
 std::string StoredForm(ObservedNode observed) {
   observed.minted.reset();

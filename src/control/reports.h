@@ -15,6 +15,9 @@ std::string StoredForm(ObservedNode observed);
 // Whether this report says anything that the store does not have yet. Nothing is written for one that does not.
 bool IsNews(const ClusterModel& cluster, const RegionModel& region, const NodeModel& node, const ObservedNode& observed);
 
+// Whether the report says that nothing is left of a deleted cluster's node on its host.
+bool IsGone(const ClusterModel& cluster, const RegionModel& region, const NodeModel& node, const ObservedNode& observed);
+
 // Applies it inside the transaction that loaded the model:
 // - the volume's id, once and for all;
 // - the first KEK minted for the generation and root key that are desired; any other is ignored and logged;

@@ -73,7 +73,7 @@ struct RegionNodes {
 };
 struct ClusterView {
   std::string id, name, cloud_provider, plan, engine, engine_version;
-  std::string state;             // CREATING, CREATED, CREATION_FAILED, DELETED, LOCKED (while other changes but PUT get Unavailable)
+  std::string state;             // CREATING, CREATED, CREATION_FAILED, DELETED, LOCKED (a change of keys is under way: some others wait)
   std::string operation_status;  // UNSPECIFIED, CRDB_CMEK_OPERATION_RUNNING, …
   std::string creator_id;
   absl::Time created_at, updated_at;
@@ -140,10 +140,12 @@ class ClusterService {
   virtual absl::StatusOr<ClusterView> Get(const std::string& id) = 0;
   // Never busy. FailedPrecondition when delete protection is on. Final.
   virtual absl::StatusOr<ClusterView> Delete(const Caller& caller, const std::string& id) = 0;
-  // Sets delete protection. What is set already is OK and changes nothing. Unavailable while the cluster is busy, but for lifting the
-  // protection of one that is being created: it may never be done. A sealed or revoked cluster is not busy. NotFound for a deleted one.
+  // Sets delete protection. What is set already is OK and changes nothing. Turning it on is never busy. Lifting it is
+  // Unavailable while a change of keys is under way (not while the cluster is being created: that may never be done); a sealed or revoked
+  // cluster is not busy. NotFound for a deleted one.
   virtual absl::StatusOr<ClusterView> SetDeleteProtection(const Caller& caller, const std::string& id, bool enabled) = 0;
-  // `region` may be empty: all. By region, then name.
+  // `region` may be empty: all. By region, then name. Of a deleted cluster: the nodes whose hosts have not said yet that nothing is left of
+  // them; one whose host was removed never will, and its problem is HOST_REMOVED.
   virtual absl::StatusOr<std::vector<NodeView>> Nodes(const std::string& id, const std::string& region) = 0;
   // Those that a joined agent serves.
   virtual absl::StatusOr<std::vector<RegionView>> AvailableRegions(const std::string& provider) = 0;

@@ -33,6 +33,7 @@ struct HostFacts {
   std::string hostname;
   std::string advertise_host;
   std::optional<absl::Time> last_heard;
+  bool removed = false;
 };
 // Of an agent id; empty facts for one that is not known.
 using Hosts = std::function<HostFacts(const std::string& agent_id)>;

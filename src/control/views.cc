@@ -1,5 +1,7 @@
 #include "control/views.h"
 
+#include "control/reports.h"
+
 namespace latchkey {
 
 CmekView MakeCmekView(const Core& core, const ClusterModel& model) {
@@ -81,6 +83,7 @@ std::vector<NodeView> MakeNodeViews(const Core& core, const ClusterModel& model,
     if (!wanted.empty() && region.row.name != wanted) continue;
     for (const NodeModel& node : region.nodes) {
       const HostFacts host = core.directory.Facts(node.row.agent_id);
+      if (model.deleted() && (!node.row.told_open || (node.report && IsGone(model, region, node, *node.report)))) continue;
       NodeView& view = views.emplace_back();
       view.id = node.row.id;
       view.name = node.row.name;
@@ -91,10 +94,11 @@ std::vector<NodeView> MakeNodeViews(const Core& core, const ClusterModel& model,
       view.last_heard = host.last_heard;
       view.volume_state = VolumeStateName(node.report ? node.report->volume : VolumeState::kNone);
       view.engine_state = EngineStateName(node.report ? node.report->engine : EngineState::kNone);
+      if (host.removed) view.problem = "HOST_REMOVED: this node's host was removed before it had reported the data as deleted";
       if (!node.report) continue;
       if (!node.report->host.empty()) view.endpoint_host = node.report->host;
       view.endpoint_port = node.report->port;
-      view.problem = node.report->problem;
+      if (view.problem.empty()) view.problem = node.report->problem;
       if (view.problem.empty() && node.report->engine == EngineState::kFailed) view.problem = node.report->engine_message;
       view.lease_end = node.report->lease_end;
       view.seal_reason = node.report->seal_reason;
