@@ -1,11 +1,8 @@
 // Every route that takes a body, given what is no good body: one clear error, and nothing is changed.
 #include <boost/json.hpp>
 
-#include "api/server.h"
+#include "api/real_server_testing.h"
 #include "base/file.h"
-#include "base/testing.h"
-#include "control/testing.h"
-#include "http/client.h"
 
 namespace latchkey {
 namespace {
@@ -13,49 +10,17 @@ namespace {
 namespace json = boost::json;
 using testing::HasSubstr;
 
-// The whole server with its own store, one host and one cluster with an owner's key.
-class BadBodiesTest : public testing::Test {
+// One host and one cluster with an owner's key.
+class BadBodiesTest : public RealServerTest {
  protected:
   void SetUp() override {
-    config_.public_listen.port = 0;
-    config_.agent_listen.port = 0;
-    config_.store_path = folder_ / "server.db";
-    config_.escrow = {.type = "LOCAL", .uri = "local://escrow"};
-    LK_ASSERT_OK_AND_ASSIGN(server_, StartServer(config_));
-    LK_ASSERT_OK_AND_ASSIGN(const NewApiKey key, server_->control().api_keys().Create({.api_key_id = "local"}, "test"));
-    key_ = key.secret.RevealText(SecretAccess{});
-    host_ = std::make_unique<FakeAgent>(server_->control(), "us-east-1", "h1");
-    LK_ASSERT_OK(host_->Join());
-    const HttpResponse created =
-        Ask("POST", "/clusters", R"({"name":"orders-db","provider":"AWS","spec":{"dedicated":{"region_nodes":{"us-east-1":1}}}})");
-    ASSERT_EQ(created.status, 200) << created.body;
-    cluster_ = "/clusters/" + std::string(json::parse(created.body).at("id").as_string().c_str());
+    ASSERT_NO_FATAL_FAILURE(RealServerTest::SetUp());
+    ASSERT_NO_FATAL_FAILURE(JoinHost());
+    cluster_ = RunningCluster();
+    ASSERT_EQ(Change("POST", cluster_, Specs("1")).status, 200);
     LK_ASSERT_OK(host_->Settle());
-    host_->StartPolling();
-    const HttpResponse enabled = Ask("POST", cluster_ + "/cmek", R"({"region_specs":[{"region":"us-east-1","key_spec":{"type":"AWS_KMS",
-        "uri":"arn:aws:kms:us-east-1:111122223333:key/1","auth_principal":"arn:aws:iam::111122223333:role/owner"}}]})");
-    host_->StopPolling();
-    ASSERT_EQ(enabled.status, 200) << enabled.body;
-    LK_ASSERT_OK(host_->Settle());
-  }
-  void TearDown() override {
-    host_.reset();
-    server_.reset();
   }
 
-  HttpResponse Send(HttpClientOptions options, const std::string& url, const std::string& method, const std::string& body) {
-    HttpRequest request;
-    request.method = method;
-    request.body = body;
-    request.headers["authorization"] = "Bearer " + key_;
-    options.total_timeout = absl::Seconds(40);
-    auto response = HttpClient(std::move(options)).Send(url, request);
-    EXPECT_TRUE(response.ok()) << response.status();
-    return response.ok() ? *std::move(response) : HttpResponse{.status = 0, .body = "{}"};
-  }
-  HttpResponse Ask(const std::string& method, const std::string& path, const std::string& body = "") {
-    return Send({}, "http://127.0.0.1:" + std::to_string(server_->public_port()) + "/api/v1" + path, method, body);
-  }
   HttpResponse AskAsHost(std::string_view path, const std::string& body) {
     HttpClientOptions options;
     options.verify_peer = false;
@@ -94,11 +59,7 @@ class BadBodiesTest : public testing::Test {
     EXPECT_THAT(std::string(error.at("message").as_string().c_str()), HasSubstr(says)) << what;
   }
 
-  TempFolder folder_;
-  ServerConfig config_;
-  std::unique_ptr<Server> server_;
-  std::unique_ptr<FakeAgent> host_;
-  std::string key_, cluster_;
+  std::string cluster_;
 };
 
 TEST_F(BadBodiesTest, GetOneClearErrorFromEveryRouteAndChangeNothing) {
