@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from harness import CheckFailed, Screen, Stack
+from harness import Screen, Stack, carry_out
 
 
 class EmulatorCommands:
@@ -141,18 +141,14 @@ def main() -> int:
     screen = Screen(stop_between=False)
     stack = Stack(args.program, screen)
     test = EmulatorCommands(stack, screen)
-    try:
+
+    def steps():
         test.start()
         test.keys()
         test.denials()
         test.faults()
-    except (CheckFailed, OSError, subprocess.SubprocessError, KeyError, StopIteration, ValueError) as fault:
-        print(f"\nFAILED: {type(fault).__name__}: {fault}", flush=True)
-        return 1
-    finally:
-        stack.stop()
-    print(f"\nAll {screen.checks} checks held, in {time.monotonic() - screen.started:.0f} s.", flush=True)
-    return 0
+
+    return carry_out(stack, steps)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,23 @@ class Screen:
         print(f"  {self._paint('32', 'checked:')} {text}", flush=True)
 
 
+def carry_out(stack, steps, clean_up=lambda: None, show_logs=True, what="All", where=""):
+    """Calls `steps`, says how it went and gives the script's exit code; whatever happened, `clean_up` is called and the stack stopped."""
+    try:
+        steps()
+    except (CheckFailed, OSError, RuntimeError, subprocess.SubprocessError, KeyError, StopIteration, ValueError) as fault:
+        print(f"\nFAILED: {type(fault).__name__}: {fault}", flush=True)
+        for log in sorted(stack.folder.rglob("*.log")) if show_logs else []:
+            print(f"--- the end of {log.name}", flush=True)
+            print("\n".join(log.read_text(errors="replace").splitlines()[-25:]), flush=True)
+        return 1
+    finally:
+        clean_up()
+        stack.stop()
+    print(f"\n{what} {stack.screen.checks} checks held{where}, in {time.monotonic() - stack.screen.started:.0f} s.", flush=True)
+    return 0
+
+
 class Stack:
     """`latchkey dev` in a temporary folder, and everything that a journey does with it. Run it as root."""
 

@@ -19,7 +19,7 @@ import time
 import tomllib
 import urllib.request
 
-from harness import PG_BIN, CheckFailed, Load, Screen, Stack, Writer, find_bytes, is_running, mounts_below
+from harness import PG_BIN, CheckFailed, Load, Screen, Stack, Writer, carry_out, find_bytes, is_running, mounts_below
 from owners import OWNERS, Owner
 
 CLUSTER = "ledger"
@@ -380,23 +380,14 @@ def main() -> int:
     stack = Stack(args.program, screen, keep=args.keep)
     owner = OWNERS[args.kms](stack, screen)
     journey = Journey(stack, screen, owner, args.short)
-    try:
+
+    def steps():
         journey.run()
         if not args.once and sys.stdin.isatty():
             print(f"\nThe stack still runs. Try it:  source {stack.folder}/dev/env")
             input("[Enter stops it and removes everything] ")
-    except (CheckFailed, OSError, RuntimeError, subprocess.SubprocessError, KeyError, json.JSONDecodeError) as fault:
-        print(f"\nFAILED: {type(fault).__name__}: {fault}", flush=True)
-        for log in sorted((stack.folder / "dev").glob("*.log")):
-            print(f"--- the end of {log.name}", flush=True)
-            print("\n".join(log.read_text(errors="replace").splitlines()[-25:]), flush=True)
-        return 1
-    finally:
-        owner.close()
-        stack.stop()
-    kind = "The short journey: all" if args.short else "All"
-    print(f"\n{kind} {screen.checks} checks held ({owner.type}), in {time.monotonic() - screen.started:.0f} s.", flush=True)
-    return 0
+
+    return carry_out(stack, steps, owner.close, what="The short journey: all" if args.short else "All", where=f" ({owner.type})")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import CheckFailed, Screen, Stack, mounts_below, processes_of
+from harness import Screen, Stack, carry_out, mounts_below, processes_of
 from volume_alone import VolumeAlone, fill
 
 CLONE_NEWNS = 0x20000
@@ -56,8 +56,8 @@ def main() -> int:
     os.chdir("/")
     tempfile.tempdir = str(home)
     stack = Stack(str(program), screen)
-    code = 0
-    try:
+
+    def steps():
         screen.step(1, f"A stack of the user {user.pw_name}")
         stack.start_dev(own_group=True)
         marker, connection = fill(stack, "mine-alone")
@@ -80,18 +80,11 @@ def main() -> int:
         alone.take(3)
         alone.mount_and_seal(4, marker)
         alone.as_caller(5, marker)
-    except (CheckFailed, OSError, subprocess.SubprocessError, KeyError, ValueError) as fault:
-        print(f"\nFAILED: {type(fault).__name__}: {fault}")
-        for log in sorted(stack.folder.rglob("*.log")):
-            print(f"--- the end of {log.name}")
-            print("\n".join(log.read_text(errors="replace").splitlines()[-20:]))
-        code = 1
+
+    try:
+        return carry_out(stack, steps)
     finally:
-        stack.stop()
         shutil.rmtree(home, ignore_errors=True)
-    if code == 0:
-        print(f"\nAll {screen.checks} checks held.")
-    return code
 
 
 if __name__ == "__main__":

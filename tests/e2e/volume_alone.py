@@ -10,9 +10,8 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 
-from harness import PG_BIN, CheckFailed, Screen, Stack, mounts_below
+from harness import PG_BIN, CheckFailed, Screen, Stack, carry_out, mounts_below
 
 CLUSTER = "remembered"
 
@@ -161,7 +160,8 @@ def main() -> int:
         return 2
     screen = Screen(stop_between=False)
     stack = Stack(args.program, screen)
-    try:
+
+    def steps():
         screen.step(1, "A cluster under its owner's key; `latchkey dev` is stopped, started and stopped again")
         stack.start_dev(own_group=True)
         marker, connection = fill(stack, CLUSTER)
@@ -174,16 +174,8 @@ def main() -> int:
         alone.take(2)
         alone.mount_and_seal(3, marker)
         alone.as_caller(4, marker)
-    except (CheckFailed, OSError, RuntimeError, subprocess.SubprocessError, KeyError, ValueError) as fault:
-        print(f"\nFAILED: {type(fault).__name__}: {fault}", flush=True)
-        for log in sorted(stack.folder.rglob("*.log")):
-            print(f"--- the end of {log.name}", flush=True)
-            print("\n".join(log.read_text(errors="replace").splitlines()[-15:]), flush=True)
-        return 1
-    finally:
-        stack.stop()
-    print(f"\nAll {screen.checks} checks held, in {time.monotonic() - screen.started:.0f} s.", flush=True)
-    return 0
+
+    return carry_out(stack, steps)
 
 
 if __name__ == "__main__":
