@@ -285,10 +285,7 @@ TEST_F(AgentTest, OnlyTheFirstFittingKekIsStored) {
 TEST_F(AgentTest, AKekThatDoesNotLinkToTheOneBeforeIsIgnored) {
   const auto host = Host();
   const std::string id = Running(*host);
-  host->obedient = false;
-  host->StartPolling();
-  LK_ASSERT_OK(control_->cmek().Enable(caller_, id, Specs("a")));
-  host->StopPolling();
+  EnablingWith(*host, id, "a");
   LK_ASSERT_OK(host->Sync());
   ObservedNode seen = host->only();
   seen.minted = FakeAgent::Mint(host->only_desired());

@@ -186,10 +186,7 @@ TEST_F(ClusterTest, AProtectedClusterIsNotDeletedUntilItsProtectionIsTakenAway) 
 TEST_F(ClusterTest, ProtectionIsNotLiftedWhileSomethingIsUnderWay) {
   const auto host = Host();
   const std::string id = Running(*host);
-  host->obedient = false;
-  host->StartPolling();
-  LK_ASSERT_OK(control_->cmek().Enable(caller_, id, Specs("a")));
-  host->StopPolling();
+  EnablingWith(*host, id, "a");
   ASSERT_EQ(State(id), "LOCKED");
   LK_EXPECT_OK(control_->clusters().SetDeleteProtection(caller_, id, true)) << "delete is not refused, so this is not";
   EXPECT_THAT(control_->clusters().SetDeleteProtection(caller_, id, false),

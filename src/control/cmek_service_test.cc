@@ -377,10 +377,7 @@ TEST_F(CmekTest, RestoreOpensAgain) {
 TEST_F(CmekTest, RevokeSupersedesAnEnablingWhichGoesOnAfterRestore) {
   const auto host = Host();
   const std::string id = Running(*host);
-  host->obedient = false;
-  host->StartPolling();
-  LK_ASSERT_OK(control_->cmek().Enable(caller_, id, Specs("a")));
-  host->StopPolling();
+  EnablingWith(*host, id, "a");
   host->obedient = true;
   LK_ASSERT_OK(control_->cmek().Revoke(caller_, id));
   EXPECT_EQ(State(id), "CREATED");

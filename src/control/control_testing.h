@@ -64,6 +64,13 @@ class ControlTest : public testing::Test {
     LK_EXPECT_OK(host.Settle());
     return Cmek(id);
   }
+  // Enables under a host that answers key tests and does nothing else: it stays ENABLING, the host disobedient.
+  void EnablingWith(FakeAgent& host, const std::string& id, const std::string& key) {
+    host.obedient = false;
+    host.StartPolling();
+    LK_EXPECT_OK(control_->cmek().Enable(caller_, id, Specs(key)));
+    host.StopPolling();
+  }
   CmekView Cmek(const std::string& id) {
     auto view = control_->cmek().Get(id);
     LK_EXPECT_OK(view);
