@@ -60,19 +60,31 @@ class Screen:
         print(f"  {self._paint('32', 'checked:')} {text}", flush=True)
 
 
+def logs_below(folder):
+    """Mounts are left out: after a failure there may be nobody who serves them."""
+    shut = set(mounts_below(folder))
+    found = []
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if os.path.join(here, name) not in shut]
+        found += [pathlib.Path(here, name) for name in files if name.endswith(".log")]
+    return sorted(found)
+
+
 def carry_out(stack, steps, clean_up=lambda: None, show_logs=True, what="All", where=""):
     """Calls `steps`, says how it went and gives the script's exit code; whatever happened, `clean_up` is called and the stack stopped."""
     try:
         steps()
     except (CheckFailed, OSError, RuntimeError, subprocess.SubprocessError, KeyError, StopIteration, ValueError) as fault:
         print(f"\nFAILED: {type(fault).__name__}: {fault}", flush=True)
-        for log in sorted(stack.folder.rglob("*.log")) if show_logs else []:
+        for log in logs_below(stack.folder) if show_logs else []:
             print(f"--- the end of {log.name}", flush=True)
             print("\n".join(log.read_text(errors="replace").splitlines()[-25:]), flush=True)
         return 1
     finally:
-        clean_up()
-        stack.stop()
+        try:
+            clean_up()
+        finally:
+            stack.stop()
     print(f"\n{what} {stack.screen.checks} checks held{where}, in {time.monotonic() - stack.screen.started:.0f} s.", flush=True)
     return 0
 
